@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* device.h -- the one device vtable: every backend implements it, and a program may bring its own.
+ *
+ * Sizes and offsets are bytes and multiples of `block_bytes` (4096 for the engine's own requests); buffers are aligned
+ * to 4096. A request is at most VDE_IO_MAX_BYTES; the engine splits. Backends handle short results and EAGAIN
+ * themselves: a request either moved every byte or failed.
+ *
+ * Durability: a completed write is durable only after a flush that was *issued* after its completion returned VDE_OK,
+ * except that a completed write with VDE_IO_DSYNC is durable itself (only that write). A failed flush or DSYNC write
+ * says nothing about what is on the medium; the engine never retries it.
+ *
+ * Threads: all operations except close may be called from several threads at once. */
+#ifndef VDE_DEVICE_H
+#define VDE_DEVICE_H
+
+#include <stddef.h>
+
+#include <vde/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VDE_IO_MAX_BYTES (512u * 1024u)
+
+enum { VDE_IO_READ = 0, VDE_IO_WRITE = 1 };
+#define VDE_IO_DSYNC 1u /* flag: this write is durable when it completes */
+
+struct vde_io {
+    uint8_t op;       /* VDE_IO_READ or VDE_IO_WRITE */
+    uint8_t flags;    /* VDE_IO_DSYNC */
+    uint32_t size;    /* bytes */
+    uint64_t offset;  /* bytes */
+    void *buffer;     /* 4096-aligned; not changed by the caller until run() returned */
+    vde_status result; /* out */
+    int os_errno;      /* out */
+};
+
+struct vde_device_info {
+    uint64_t size_bytes;
+    uint32_t logical_block_bytes; /* 512 or 4096 */
+    bool is_block_device;
+    bool direct;            /* O_DIRECT in use */
+    bool read_only;
+    char backend[16];       /* "uring", "sync", "memory", "simulated" or the caller's own name */
+    char note[160];         /* why this backend was chosen, e.g. "io_uring: Operation not permitted" */
+    char model[64];         /* block devices: model string, else empty */
+};
+
+struct vde_device;
+struct vde_device_ops {
+    /* Perform `count` requests, concurrently where the backend can, and return when all have completed. Each gets its
+     * own result; returns VDE_OK or the first failure (by index) with the thread's detail set. Requests of one call
+     * must not overlap each other; they are not ordered. */
+    vde_status (*run)(struct vde_device *device, struct vde_io *ios, size_t count);
+    /* Make every write that completed before the call durable. */
+    vde_status (*flush)(struct vde_device *device);
+    /* Advise that a range holds nothing of value; reads of it then return anything. May do nothing. */
+    vde_status (*discard)(struct vde_device *device, uint64_t offset, uint64_t size);
+    void (*info)(struct vde_device *device, struct vde_device_info *ret_info);
+    /* Release the device and `device` itself. */
+    void (*close)(struct vde_device *device);
+};
+
+/* A backend embeds this as its first member. */
+struct vde_device {
+    const struct vde_device_ops *ops;
+};
+
+/* A RAM device of `size_bytes` (zero-filled) for tests and scratch images; contents die with it. */
+VDE_API VDE_MUST_CHECK vde_status vde_device_memory(uint64_t size_bytes, struct vde_device **ret_device);
+
+#define VDE_DEVICE_READ_ONLY 1u  /* open for reading: shared lock instead of exclusive */
+#define VDE_DEVICE_CREATE 2u     /* create the file if it is missing; set its size if it is smaller */
+#define VDE_DEVICE_NO_LOCK 4u    /* take no lock: only for peeking at label and superblocks under a writer */
+
+/* Open a regular file or block device. `backend` is "auto" (NULL means the same), "uring" or "sync"; a named backend
+ * that is not there is VDE_UNSUPPORTED, never a silent fall-back. Takes an OFD lock (write lock, or read lock with
+ * READ_ONLY) on the descriptor that does the I/O, and O_EXCL on block devices; VDE_BUSY if another process holds it.
+ * `size_bytes` matters only with CREATE. On success the caller owns *ret_device: release with ops->close. */
+VDE_API VDE_MUST_CHECK vde_status vde_device_open(const char *path, const char *backend, unsigned flags,
+                                                  uint64_t size_bytes, struct vde_device **ret_device);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
