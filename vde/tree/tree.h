@@ -11,7 +11,7 @@
 
 #include <vde/error.h>
 
-#include "format/pointer.h"
+#include "format/root.h"
 
 struct node_cache;
 
@@ -43,21 +43,6 @@ struct tree_writer {
     /* The new version no longer refers to p. */
     vde_status (*drop)(void *context, uint64_t tree, struct ptr p);
     uint64_t birth; /* of the new nodes and spilled extents */
-};
-
-struct tree_root {
-    struct ptr node;    /* null: empty tree */
-    uint8_t level;      /* of the root node; 0 = leaf */
-    uint64_t records;   /* number of records */
-    uint64_t nodes;     /* number of nodes */
-};
-
-struct tree_op {
-    const void *key;
-    size_t key_size;
-    enum value_kind kind; /* VALUE_INLINE of any size up to VDE_VALUE_MAX is spilled here when it does not fit a leaf */
-    const void *value;
-    size_t value_size;
 };
 
 /* Apply changes, sorted by key, each key once, to *root; on success *root is the new version. On failure *root is

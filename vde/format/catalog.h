@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* catalog.h -- keys and values of the datasets that the engine itself keeps. docs/format.md "Catalog", "History",
+ * "Files". Integers in keys are big-endian, so that key order is number order. */
+#ifndef VDE_FORMAT_CATALOG_H
+#define VDE_FORMAT_CATALOG_H
+
+#include "format/root.h"
+
+#define DATASET_CATALOG 1u  /* the tree of datasets; its root is in the superblock */
+#define DATASET_HISTORY 2u  /* stream entries */
+#define DATASET_FILES 3u    /* sealed files and their blobs */
+#define DATASET_DEAD_BIT (1ull << 62) /* tree id of dataset d's dead tree: d | this */
+#define ID_FIRST 16u        /* first id handed out */
+#define ID_LIMIT (1ull << 61)
+
+/* Catalog keys: a tag byte and
+ *   'd' id            -> struct disk_dataset
+ *   'n' name          -> le64 id
+ *   's' id tag        -> struct disk_snapshot
+ *   'l' id lsn        -> le64 tag: the same snapshots in order of their LSN; written by checkpoints only
+ *   'z' 'd' id        -> empty: dataset waiting to be freed
+ *   'z' 's' stream    -> empty: stream waiting to be freed; also marks the id as dropped
+ */
+#define CATALOG_KEY_DATASET 'd'
+#define CATALOG_KEY_NAME 'n'
+#define CATALOG_KEY_SNAPSHOT 's'
+#define CATALOG_KEY_LSN 'l'
+#define CATALOG_KEY_ZOMBIE 'z'
+
+#define DATASET_KIND_KV 1u
+#define DATASET_NAME_MAX 255u
+
+struct disk_dataset {
+    vde_le64 id;
+    uint8_t kind;
+    uint8_t name_size;
+    uint8_t reserved[6];      /* zero */
+    struct disk_root root;    /* of the newest checkpoint; all zero in a log record */
+    struct disk_root dead;    /* dead tree: key (newest snapshot LSN at death, birth, address) -> le32 blocks */
+    vde_le64 newest_snapshot; /* LSN, 0: none */
+    uint8_t name[DATASET_NAME_MAX + 1]; /* NUL-padded */
+};
+static_assert(sizeof(struct disk_dataset) == 392, "dataset record size");
+
+struct disk_snapshot {
+    vde_le64 lsn;             /* 0 in a log record: the record's own LSN */
+    struct disk_root root;    /* all zero in a log record */
+};
+static_assert(sizeof(struct disk_snapshot) == 64, "snapshot record size");
+
+struct dataset_record {
+    uint64_t id;
+    uint8_t kind;
+    struct tree_root root, dead;
+    uint64_t newest_snapshot;
+    char name[DATASET_NAME_MAX + 1];
+};
+void dataset_record_put(const struct dataset_record *record, struct disk_dataset *ret_disk);
+vde_status dataset_record_get(const void *value, size_t size, uint64_t id, const struct layout *layout,
+                              struct dataset_record *ret_record);
+struct snapshot_record {
+    uint64_t lsn;
+    struct tree_root root;
+};
+void snapshot_record_put(const struct snapshot_record *record, struct disk_snapshot *ret_disk);
+vde_status snapshot_record_get(const void *value, size_t size, const struct layout *layout,
+                               struct snapshot_record *ret_record);
+
+#define CATALOG_KEY_MAX 300u
+size_t key_dataset(uint8_t *key, uint64_t id);
+size_t key_name(uint8_t *key, const char *name, size_t name_size);
+size_t key_snapshot(uint8_t *key, uint64_t id, uint64_t tag);
+size_t key_lsn(uint8_t *key, uint64_t id, uint64_t lsn);
+size_t key_zombie(uint8_t *key, uint8_t what, uint64_t id);
+size_t key_dead(uint8_t *key, uint64_t newest_snapshot, uint64_t birth, uint64_t address);
+
+/* History: key (stream, number of the first entry) -> a batch. In a log record one entry is a batch of its own whose
+ * value is struct disk_log_entry + bytes; checkpoints pack entries of a stream together. An entry larger than
+ * STREAM_INLINE_MAX keeps its bytes as a spilled value at key (stream | STREAM_BIG_BIT, number). */
+#define STREAM_BIG_BIT (1ull << 63)
+#define STREAM_INLINE_MAX (64u << 10)
+struct disk_log_entry {
+    vde_le64 time_us;  /* 0: the record's */
+    vde_le32 size;     /* of the entry, also when its bytes lie elsewhere */
+    vde_le32 flags;    /* ENTRY_BIG */
+};
+static_assert(sizeof(struct disk_log_entry) == 16, "log entry size");
+#define ENTRY_BIG 1u
+
+/* Batch header: in a leaf it is followed by the payload (kind inline), or stands behind the struct disk_ptr of an extent
+ * that holds the payload (kind extent). */
+struct disk_batch {
+    vde_le32 count;       /* entries, >= 1, numbered from the key's number on */
+    vde_le32 raw_bytes;   /* of the payload, decompressed */
+    vde_le32 stored_bytes;/* of the payload as stored */
+    uint8_t compression;  /* 0 none, 1 zstd */
+    uint8_t reserved[3];  /* zero */
+    vde_le64 first_time_us;
+    vde_le64 last_time_us;
+};
+static_assert(sizeof(struct disk_batch) == 32, "batch header size");
+/* Payload: `count` of these, then the entries' bytes one after the other. */
+struct disk_batch_entry {
+    vde_le64 lsn;
+    vde_le64 time_us;
+    vde_le32 size;        /* bytes in this batch: 0 for ENTRY_BIG */
+    vde_le32 flags;
+};
+static_assert(sizeof(struct disk_batch_entry) == 24, "batch entry size");
+size_t key_stream(uint8_t *key, uint64_t stream, uint64_t number);
+
+/* Files: 'f' file -> struct disk_file; 'e' file offset -> extent value: struct disk_ptr + one le64 checksum for every
+ * 64 KiB of it. The blob of a file has the file's id until files share blobs. */
+#define FILE_CHUNK_BYTES (64u << 10)
+#define FILE_EXTENT_MAX_BYTES (4u << 20)
+struct disk_file {
+    vde_le64 size;
+    vde_le32 extents;
+    vde_le32 flags;       /* zero */
+};
+static_assert(sizeof(struct disk_file) == 16, "file record size");
+size_t key_file(uint8_t *key, uint64_t file);
+size_t key_extent(uint8_t *key, uint64_t file, uint64_t offset);
+#endif
