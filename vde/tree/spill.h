@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spill.h -- values too large for a leaf: zstd-compressed when that saves a block, in extents of at most 4 MiB (smaller
- * runs when space is fragmented), described by a struct disk_spill in the leaf. */
+ * runs when space is fragmented), described by a struct disk_spill (format/node.h) in the leaf. */
 #ifndef VDE_TREE_SPILL_H
 #define VDE_TREE_SPILL_H
 
 #include "tree/tree.h"
-
-#define SPILL_EXTENT_MAX_BYTES (4u << 20)
-#define SPILL_EXTENTS_MAX 48u
-
-struct disk_spill {
-    vde_le64 raw_bytes;     /* of the value */
-    vde_le64 stored_bytes;  /* in the extents, together */
-    uint8_t compression;    /* 0 none, 1 zstd */
-    uint8_t count;          /* extents that follow, 1..SPILL_EXTENTS_MAX */
-    uint8_t reserved[6];    /* zero */
-};
-static_assert(sizeof(struct disk_spill) == 24, "spill size");
-#define SPILL_DESCRIPTOR_MAX (sizeof(struct disk_spill) + SPILL_EXTENTS_MAX * sizeof(struct disk_ptr))
 
 /* Write `size` bytes; the descriptor goes to `descriptor` (SPILL_DESCRIPTOR_MAX bytes), its size to *ret_size. */
 vde_status spill_write(const struct tree_writer *writer, const void *data, size_t size, uint8_t *descriptor,

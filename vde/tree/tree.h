@@ -11,17 +11,10 @@
 
 #include <vde/error.h>
 
+#include "format/node.h"
 #include "format/root.h"
 
 struct node_cache;
-
-/* The kind of a record's value; stored on disk, never renumbered. */
-enum value_kind {
-    VALUE_INLINE = 0,  /* the bytes */
-    VALUE_SPILLED = 1, /* struct disk_spill: the bytes lie in extents that the record owns */
-    VALUE_EXTENT = 2,  /* struct disk_ptr + caller's bytes: the record owns one extent whose content is the caller's */
-    VALUE_DELETE = 3,  /* never on disk: a deletion in an overlay or a change list */
-};
 
 /* Reading. */
 struct tree_store {
@@ -30,6 +23,7 @@ struct tree_store {
     void *context;
     struct node_cache *cache; /* may be shared by many stores; NULL: no cache */
     uint64_t seed;            /* image seed: checksums are XXH3(content, seed ^ address) */
+    uint64_t device_blocks;   /* pointers beyond are damage; 0: not known */
 };
 
 /* Making a new version. All nodes and spilled values go through `write`, in any order; the pool flushes later. */
@@ -43,6 +37,14 @@ struct tree_writer {
     /* The new version no longer refers to p. */
     vde_status (*drop)(void *context, uint64_t tree, struct ptr p);
     uint64_t birth; /* of the new nodes and spilled extents */
+};
+
+struct tree_op {
+    const void *key;
+    size_t key_size;
+    enum value_kind kind; /* VALUE_INLINE of any size up to VDE_VALUE_MAX is spilled here when it does not fit a leaf */
+    const void *value;
+    size_t value_size;
 };
 
 /* Apply changes, sorted by key, each key once, to *root; on success *root is the new version. On failure *root is
