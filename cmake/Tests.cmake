@@ -4,15 +4,18 @@
 #   tests/unit/<layer>/test_<x>.c  unit.<layer>.<x>      tests/cli/test-<x>.{sh,py}      cli.<x>
 #   tests/{model,crash,golden}/*.c <folder>.<x>          tests/interop/test-<x>.{sh,py}  interop.<x>
 #   tests/stress/*.c               stress.<x> (tsan)     tests/abi/test-<x>.sh           abi.<x>
-#   fuzz/fuzz_<x>.c                fuzz.<x> (replay)     tests/lint/test-<x>.sh          lint.<x>
+#   fuzz/fuzz_<x>.c                fuzz.<x> (replay)     tests/lint/test-<x>.{sh,py}     lint.<x>
+#                                                        tools/lint/<x>.sh               lint.<x>
 #
-# A line "ctest: timeout=300 labels=extended serial" in a comment of the file changes its registration.
+# A line "ctest: timeout=300 labels=extended serial" in a comment of the file changes its registration;
+# processors=2 says that it keeps so many busy.
 # A file in one of these folders with neither main() nor Criterion tests is linked into its neighbours.
 
 set(TESTS ${CMAKE_SOURCE_DIR}/tests)
 pkg_check_modules(CRITERION IMPORTED_TARGET criterion)
 
-find_program(PYTHON NAMES python3.11 python3 REQUIRED)
+find_program(PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+find_program(PYTHON NAMES python3 REQUIRED)
 set(VDE_CORPORA "" CACHE PATH "Folder of real Delta tables; the default is ../shared/corpora/delta when it is there")
 if(NOT VDE_CORPORA AND EXISTS ${CMAKE_SOURCE_DIR}/../shared/corpora/delta)
   get_filename_component(corpora ${CMAKE_SOURCE_DIR}/../shared/corpora/delta ABSOLUTE)
@@ -60,6 +63,9 @@ function(vde_register name label file)
     list(APPEND labels ${more})
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} ENVIRONMENT "${TEST_ENVIRONMENT}")
+  if(line MATCHES "processors=([0-9]+)")
+    set_tests_properties(${name} PROPERTIES PROCESSORS ${CMAKE_MATCH_1})
+  endif()
   if(line MATCHES "serial")
     set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
   endif()
@@ -124,12 +130,12 @@ function(vde_test_folder label prefix folder)
   endforeach()
 endfunction()
 
-# vde_script_folder(<label> <folder> [python]): every test-*.sh and test-*.py of a folder.
+# vde_script_folder(<label> <folder>): every test-*.sh and test-*.py (or test_*) of a folder.
 function(vde_script_folder label folder)
-  file(GLOB scripts CONFIGURE_DEPENDS ${folder}/test-*.sh ${folder}/test-*.py)
+  file(GLOB scripts CONFIGURE_DEPENDS ${folder}/test[-_]*.sh ${folder}/test[-_]*.py)
   foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
-    string(REGEX REPLACE "^test-" "" name ${name})
+    string(REGEX REPLACE "^test[-_]" "" name ${name})
     if(script MATCHES "\\.py$")
       if(label STREQUAL interop)
         vde_register(${label}.${name} ${label} ${script} ${VDE_VENV}/bin/python3 ${script})
@@ -188,4 +194,20 @@ foreach(kind model crash golden bench)
 endforeach()
 foreach(kind cli interop abi lint)
   vde_script_folder(${kind} ${TESTS}/${kind})
+endforeach()
+
+# The abi tests look at a release build and its installation, which one of them makes for all.
+get_property(names DIRECTORY PROPERTY TESTS)
+foreach(name ${names})
+  if(name STREQUAL abi.release)
+    set_tests_properties(${name} PROPERTIES FIXTURES_SETUP release)
+  elseif(name MATCHES "^abi\\.")
+    set_tests_properties(${name} PROPERTIES FIXTURES_REQUIRED release)
+  endif()
+endforeach()
+
+file(GLOB lints CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/lint/*.sh)
+foreach(lint ${lints})
+  get_filename_component(name ${lint} NAME_WE)
+  vde_register(lint.${name} lint ${lint} bash ${lint})
 endforeach()
