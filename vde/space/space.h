@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* space.h -- which blocks are in use. Two bitmaps a page: `busy` (not to be handed out now) and `disk` (in use as of the
+ * checkpoint being made). A block goes free -> busy (allocated) -> disk (named by a checkpoint) -> deferred (dropped,
+ * still busy) -> free. Pages load on demand; freeing never allocates.
+ *
+ * Not here: who owns a block, when a deferred block may be reused (pool/deferred). */
+#ifndef VDE_SPACE_SPACE_H
+#define VDE_SPACE_SPACE_H
+
+#include <vde/device.h>
+
+#include "format/superblock.h"
+
+struct space;
+
+enum space_class {
+    SPACE_NODE,    /* tree nodes: first fit from the low end, so that they stay together */
+    SPACE_HISTORY, /* history extents: the history area first */
+    SPACE_DATA,    /* file and value extents: next fit */
+};
+
+struct space_counts {
+    uint64_t total;    /* allocatable blocks */
+    uint64_t free;     /* not busy */
+    uint64_t used;     /* in the disk bitmap */
+    uint64_t reserved; /* promised to changes that are not in the trees yet */
+    uint64_t slop;     /* kept for deletes and checkpoints */
+};
+
+/* What the allocation may dig into. */
+enum space_limit {
+    SPACE_NORMAL,     /* respects reservations and slop */
+    SPACE_DELETE,     /* may use the slop but for its last quarter */
+    SPACE_CHECKPOINT, /* may use everything: it was reserved */
+};
+
+/* Empty bitmaps for a fresh image. */
+vde_status space_create(struct vde_device *device, const struct layout *layout, uint64_t seed,
+                        struct space **ret_space);
+/* Load the index that the superblock names, verified. */
+vde_status space_open(struct vde_device *device, const struct layout *layout, uint64_t seed,
+                      const struct superblock *sb, struct space **ret_space);
+void space_close(struct space *space);
+
+/* A contiguous run of `blocks`; NOSPC if there is none. It is busy until released. */
+vde_status space_allocate(struct space *space, enum space_class class, enum space_limit limit, uint32_t blocks,
+                          uint64_t *ret_address);
+/* Mark a run busy that the log names (recovery). CORRUPT if it is not free. */
+vde_status space_claim(struct space *space, uint64_t address, uint64_t blocks);
+/* Make a run free for allocation: an allocation undone, or a deferred run whose time has come. */
+void space_release(struct space *space, uint64_t address, uint64_t blocks);
+
+/* Keep `blocks` for changes not yet in the trees, replacing what was kept before. NOSPC: nothing changed. */
+vde_status space_reserve(struct space *space, uint64_t blocks, enum space_limit limit);
+void space_unreserve(struct space *space, uint64_t blocks);
+
+/* The checkpoint: set and clear bits of the disk bitmap, then write changed pages and the index to their spare slots.
+ * `sb` gets alloc_slot, alloc_checksum and used_blocks. Nothing is flushed here. A failure leaves memory and disk apart:
+ * the caller poisons. */
+vde_status space_mark(struct space *space, uint64_t address, uint64_t blocks, bool used);
+vde_status space_write(struct space *space, uint64_t sequence, struct superblock *sb);
+
+/* After open: runs clear in the current slot and set in the other one of pages that the newest checkpoint wrote: dropped
+ * by it, to be released once the next checkpoint is durable. They are busy already. */
+typedef void (*space_run_fn)(void *context, uint64_t address, uint64_t blocks);
+vde_status space_recently_freed(struct space *space, uint64_t sequence, space_run_fn run, void *context);
+
+void space_counts(struct space *space, struct space_counts *ret_counts);
+#endif
