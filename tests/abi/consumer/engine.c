@@ -11,25 +11,25 @@ static int failed(const char *what)
     return 1;
 }
 
-static int write_entry(vde_image *image)
+static int write_entry(vde_image *image, uint64_t stream)
 {
     vde_txn *txn;
     struct vde_commit commit;
     if (vde_txn_create(image, &txn) != VDE_OK)
         return failed("txn");
-    if (vde_txn_append(txn, 100, 0, 0, "hello", 5) != VDE_OK || vde_txn_commit(txn, &commit) != VDE_OK)
+    if (vde_txn_append(txn, stream, 0, 0, "hello", 5) != VDE_OK || vde_txn_commit(txn, &commit) != VDE_OK)
         return failed("commit");
     vde_txn_destroy(txn);
     return 0;
 }
 
-static int read_entry(vde_image *image)
+static int read_entry(vde_image *image, uint64_t stream)
 {
     vde_view *view;
     vde_stream_cursor *cursor;
     struct vde_entry entry;
     int equal;
-    if (vde_view_open(image, &view) != VDE_OK || vde_stream_open(view, 100, 0, &cursor) != VDE_OK ||
+    if (vde_view_open(image, &view) != VDE_OK || vde_stream_open(view, stream, 0, &cursor) != VDE_OK ||
         vde_stream_next(cursor, &entry) != VDE_OK)
         return failed("read");
     equal = entry.size == 5 && memcmp(entry.data, "hello", 5) == 0;
@@ -43,6 +43,7 @@ int main(int argc, char **argv)
     struct vde_format_opts format = VDE_FORMAT_OPTS_INIT;
     struct vde_open_opts open = VDE_OPEN_OPTS_INIT;
     vde_image *image;
+    uint64_t stream;
     int status;
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return puts(vde_version()) < 0;
@@ -53,7 +54,8 @@ int main(int argc, char **argv)
         return failed("format");
     if (vde_image_open(argv[1], &open, &image) != VDE_OK)
         return failed("open");
-    status = write_entry(image) || read_entry(image);
+    stream = vde_id_reserve(image);
+    status = write_entry(image, stream) || read_entry(image, stream);
     if (vde_image_close(image) != VDE_OK)
         return failed("close");
     return status;
