@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Catalog records, roots and keys. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include <vde/image.h>
+
+#include "format/catalog.h"
+
+static struct layout layout;
+
+static void setup(void)
+{
+    cr_assert_eq(layout_compute(VDE_IMAGE_MIN_BYTES, 0, &layout), VDE_OK);
+}
+
+static struct tree_root sample_root(void)
+{
+    return (struct tree_root){{layout_region(&layout, REGION_HEAP)->block + 3, 1, BLOCK_BYTES, 9, 8}, 2, 1000, 30};
+}
+
+TestSuite(records, .init = setup);
+
+Test(records, dataset_reads_back)
+{
+    struct dataset_record r = {.id = 20, .kind = DATASET_KIND_KV, .root = sample_root(), .newest_snapshot = 7}, got;
+    for (size_t size = 0; size <= DATASET_NAME_MAX; size += 51) {
+        memset(r.name, 0, sizeof r.name);
+        memset(r.name, 'x', size);
+        struct disk_dataset d;
+        dataset_record_put(&r, &d);
+        cr_assert_eq(dataset_record_get(&d, sizeof d, 20, &layout, &got), VDE_OK, "%s", vde_last_error()->text);
+        cr_assert_str_eq(got.name, r.name);
+        cr_assert_eq(got.root.node.address, r.root.node.address);
+        cr_assert_eq(got.root.level, 2);
+        cr_assert_eq(got.dead.node.address, 0);
+        cr_assert_eq(got.newest_snapshot, 7);
+    }
+}
+
+Test(records, dataset_of_wrong_size_or_id_is_rejected)
+{
+    struct dataset_record r = {.id = 20, .kind = DATASET_KIND_KV}, got;
+    struct disk_dataset d;
+    dataset_record_put(&r, &d);
+    cr_assert_eq(dataset_record_get(&d, sizeof d - 1, 20, &layout, &got), VDE_CORRUPT);
+    cr_assert_eq(dataset_record_get(&d, 0, 20, &layout, &got), VDE_CORRUPT);
+    cr_assert_eq(dataset_record_get(&d, sizeof d, 21, &layout, &got), VDE_CORRUPT);
+}
+
+/* Records lie in checksummed nodes; still any flipped bit gives a refusal or values within bounds. */
+Test(records, hostile_dataset_records)
+{
+    struct dataset_record r = {.id = 20, .kind = DATASET_KIND_KV, .root = sample_root(), .dead = sample_root()}, got;
+    strcpy(r.name, "name");
+    struct disk_dataset d;
+    dataset_record_put(&r, &d);
+    uint8_t *bytes = (uint8_t *)&d;
+    for (size_t i = 0; i < sizeof d; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            bytes[i] ^= (uint8_t)(1u << bit);
+            if (dataset_record_get(&d, sizeof d, 20, &layout, &got) == VDE_OK) {
+                cr_assert_leq(got.root.level, TREE_LEVEL_MAX);
+                cr_assert(layout_allocatable(&layout, got.root.node.address));
+                cr_assert(layout_allocatable(&layout, got.dead.node.address));
+                cr_assert_eq(strnlen(got.name, sizeof got.name), d.name_size);
+            }
+            bytes[i] ^= (uint8_t)(1u << bit);
+        }
+}
+
+Test(records, snapshot_reads_back_and_checks_its_size)
+{
+    struct snapshot_record r = {55, sample_root()}, got;
+    struct disk_snapshot d;
+    snapshot_record_put(&r, &d);
+    cr_assert_eq(snapshot_record_get(&d, sizeof d, &layout, &got), VDE_OK);
+    cr_assert_eq(got.lsn, 55);
+    cr_assert_eq(got.root.records, 1000);
+    cr_assert_eq(snapshot_record_get(&d, sizeof d + 1, &layout, &got), VDE_CORRUPT);
+}
+
+Test(records, roots_out_of_bounds_are_rejected)
+{
+    struct tree_root got;
+    struct disk_root d = root_put(sample_root());
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_OK);
+    d.level = TREE_LEVEL_MAX + 1;
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_CORRUPT);
+    d = root_put(sample_root());
+    d.node.address = le64(layout_region(&layout, REGION_LOG)->block);
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_CORRUPT);
+    d.node.address = le64(UINT64_MAX);
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_CORRUPT);
+    d = root_put(sample_root());
+    d.node.blocks = le32(2);
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_CORRUPT);
+    d = root_put((struct tree_root){{0}, 0, 0, 0});
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_OK);
+    d.records = le64(1);
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_CORRUPT);
+    d = root_put(sample_root());
+    d.reserved[6] = 1;
+    cr_assert_eq(root_get(&d, &layout, "x", &got), VDE_CORRUPT);
+}
+
+/* Byte order of keys is number order. */
+Test(records, keys_sort_as_their_numbers)
+{
+    static const uint64_t numbers[] = {0, 1, 255, 256, 65535, 1ull << 32, UINT64_MAX - 1, UINT64_MAX};
+    enum { COUNT = sizeof numbers / sizeof numbers[0] };
+    uint8_t before[64] = {0}, key[64];
+    size_t size = 0;
+    for (size_t a = 0; a < COUNT; a++)
+        for (size_t b = 0; b < COUNT; b++)
+            for (size_t c = 0; c < COUNT; c++) {
+                size = key_dead(key, numbers[a], numbers[b], numbers[c]);
+                cr_assert(a + b + c == 0 || memcmp(before, key, size) < 0);
+                memcpy(before, key, size);
+            }
+    cr_assert_eq(size, 24);
+    cr_assert_eq(key_stream(key, 1, 2), 16);
+    cr_assert_eq(key_dataset(key, 1), 9);
+    cr_assert_eq(key_snapshot(key, 1, 2), 17);
+    cr_assert_eq(key_zombie(key, 'd', 2), 10);
+    cr_assert_eq(key_extent(key, 1, 2), 17);
+    cr_assert_eq(key_name(key, "abc", 3), 4);
+}
