@@ -13,7 +13,8 @@ vde_status overlay_create(struct overlay **ret_overlay);
 void overlay_ref(struct overlay *overlay);
 void overlay_unref(struct overlay *overlay);
 
-/* Make sure that `entries` inserts carrying `bytes` bytes of keys and values can't fail. */
+/* Make sure that the next `entries` inserts, carrying `bytes` bytes of keys and values together, can't fail. Counted from
+ * now: a second call before the inserts does not add to the first. Writer only. */
 vde_status overlay_reserve(struct overlay *overlay, size_t entries, size_t bytes);
 /* Insert one version. Needs the reservation; can't fail. (dataset, key, lsn) may repeat: the later insert wins. */
 void overlay_insert(struct overlay *overlay, uint64_t dataset, const void *key, size_t key_size, uint64_t lsn,
