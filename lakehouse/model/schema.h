@@ -62,6 +62,8 @@ struct lh_schema {
     struct lh_slice identifier_ids;  /* Iceberg: raw JSON array; empty: none */
 };
 
+/* All parsers copy the text into the arena first: the tree borrows nothing from the caller. */
+
 /* Delta. An empty or absent schemaString is the empty schema. INVAL tells where in the schema. */
 vde_status lh_schema_parse_delta(struct lh_arena *arena, struct lh_slice text, struct lh_schema *ret_schema);
 /* Iceberg {"type":"struct","schema-id":n,"fields":[...]}. */
@@ -84,6 +86,10 @@ void lh_type_print(const struct lh_type *type, struct lh_buffer *out);
 /* Give every field without an id the next one, level by level as Iceberg does; fields that `old` (may be NULL) has under
  * the same path keep theirs. *last_column_id: the highest id ever used, in and out. */
 void lh_schema_assign_ids(struct lh_schema *schema, const struct lh_schema *old, int32_t *last_column_id);
+
+/* Fields of `next` without Delta metadata take that of the field with the same path in `old` (column mapping ids and the
+ * like), a comment of their own replacing the old one. */
+vde_status lh_schema_inherit(struct lh_arena *arena, struct lh_schema *next, const struct lh_schema *old);
 
 /* A top-level column by exact name, or NULL. */
 const struct lh_field *lh_schema_find(const struct lh_schema *schema, struct lh_slice name);
