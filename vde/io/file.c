@@ -53,8 +53,8 @@ static vde_status busy(const char *path, const char *found)
     return VDE_BUSY;
 }
 
-/* O_EXCL on a block device is the kernel's own claim: mounts, device mapper and other writers are refused. Readers share
- * among themselves, so they make no claim and rely on the lock. */
+/* O_EXCL on a block device is the kernel's own claim: mounts, device mapper and other writers are refused. Readers
+ * share among themselves, so they make no claim and rely on the lock. */
 static int open_claimed(const char *path, int mode)
 {
     for (int i = 0; i < CLAIM_TRIES; i++) {
@@ -67,7 +67,7 @@ static int open_claimed(const char *path, int mode)
     return -1;
 }
 
-/* Open without O_DIRECT; the type is checked before, so that opening a fifo or a tape has no effect, and again after. */
+/* Open without O_DIRECT. The type is checked before, so that opening a fifo has no effect, and again after. */
 static vde_status open_path(const char *path, unsigned flags, bool *ret_created, int *ret_fd)
 {
     /* O_NONBLOCK only guards against a fifo that took the file's place; it goes when the I/O mode is set. */

@@ -12,7 +12,7 @@ struct file {
     struct vde_device_info info; /* backend still empty */
 };
 
-/* As vde_device_open(), without a backend. On failure nothing is left open, and a file that this call created is gone. */
+/* As vde_device_open(), without a backend. On failure nothing is left open, and a file this call created is gone. */
 vde_status file_open(const char *path, unsigned flags, uint64_t size_bytes, struct file *ret_file);
 
 /* Give the lock back and close. All I/O must have completed. */
@@ -20,8 +20,8 @@ void file_close(struct file *file);
 
 vde_status file_flush(const struct file *file);
 
-/* Block devices: BLKDISCARD where the device has it. Regular files: nothing, because a hole in the file would have to be
- * allocated again by the next write, at the price of a journal commit a flush. */
+/* Block devices: BLKDISCARD where the device has it. Regular files: nothing, because a hole in the file would have to
+ * be allocated again by the next write, at the price of a journal commit a flush. */
 vde_status file_discard(const struct file *file, uint64_t offset, uint64_t size);
 
 /* Add a sentence to info.note; several are separated by "; ". */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memory.c -- a device in RAM. Every completed write counts as durable; contents die with the device. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -95,8 +96,8 @@ vde_status vde_device_memory(uint64_t size_bytes, struct vde_device **ret_device
     memory->device.ops = &memory_ops;
     memory->info.size_bytes = size_bytes;
     memory->info.logical_block_bytes = REQUEST_UNIT_BYTES;
-    strcpy(memory->info.backend, "memory");
-    strcpy(memory->info.note, "in memory, nothing survives the process");
+    snprintf(memory->info.backend, sizeof memory->info.backend, "memory");
+    snprintf(memory->info.note, sizeof memory->info.note, "in memory, nothing survives the process");
     *ret_device = &memory->device;
     return VDE_OK;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* simulated.h -- a seeded device that loses power, lies and fails on demand.
  *
- * It keeps a durable image and the list of writes no flush has covered, both as copy-on-write 4 KiB pages. The rules:
- * 1. A flush covers the writes that completed before it was issued. Requests of one run() are in flight together, so none
- *    of them is covered by another one's flush.
+ * It keeps a durable image and the writes that no flush has covered, as copy-on-write 4 KiB pages. The rules:
+ * 1. A flush covers the writes that completed before it was issued. Requests of one run() are in flight together, so
+ *    none of them is covered by another one's flush.
  * 2. A completed DSYNC write is durable. With FUA only itself is; without, the drive is flushed behind it, which covers
  *    what completed before its run() as well.
  * 3. When the power fails, each 512-byte sector that an un-flushed write touched is old, new or garbage; of several
  *    un-flushed writes any may have reached the medium. Requests in flight count as un-flushed writes.
- * 4. A write that failed may have been applied in part. What was un-flushed when a flush failed is never covered by a later
- *    flush: the error was reported once. ENOSPC alone leaves everything as it was.
+ * 4. A write that failed may have been applied in part. What was un-flushed when a flush failed is never covered by a
+ *    later flush: the error was reported once. ENOSPC alone leaves everything as it was.
  * 5. A discarded range reads as garbage; until a flush, it may come back after a power cut.
  * Everything follows from the seeds and the order of calls. Requests of one run() are carried out in a seeded order.
  *
@@ -26,15 +26,16 @@
 /* Zero-filled. `size_bytes` is a multiple of 4096. Release with ops->close. */
 VDE_MUST_CHECK vde_status simulated_create(uint64_t size_bytes, uint64_t seed, unsigned flags,
                                            struct vde_device **ret_device);
-/* An independent device in the same state: image, un-flushed writes, counters, injections, whether it is off. Pages are
- * shared until written, so this costs a table and not an image. */
+/* An independent device in the same state: image, un-flushed writes, counters, injections, whether it is off. Pages
+ * are shared until written, so this costs a table and not an image. */
 VDE_MUST_CHECK vde_status simulated_clone(struct vde_device *device, struct vde_device **ret_device);
 
 /* --- power ------------------------------------------------------------------------------------------------------ */
 
-/* Cut the power at the n-th change (write, flush or discard) from now, 1 is the next; 0 disarms. That request, and all of
- * the same run() that come after it, are in flight: they fail with VDE_IO and their writes may be there in part. From then
- * on everything fails with VDE_IO. Reads are not counted: a cut at one leaves the same images as a cut at the next change. */
+/* Cut the power at the n-th change (write, flush or discard) from now, 1 is the next; 0 disarms. That request, and all
+ * of the same run() that come after it, are in flight: they fail with VDE_IO and their writes may be there in part.
+ * From then on everything fails with VDE_IO. Reads are not counted: a cut at one leaves the same images as a cut at the
+ * next change. */
 void simulated_cut_after(struct vde_device *device, uint64_t n);
 /* Cut it now. */
 void simulated_cut(struct vde_device *device);
@@ -50,8 +51,8 @@ enum simulated_survival {
     SIMULATED_PREFIX, /* the first requests in order of completion, the next one in part, no other */
 };
 
-/* Cut the power if it is not off, settle what survived, and switch on again, with no injection armed. On failure (NOMEM)
- * the device is off and unchanged. */
+/* Cut the power if it is not off, settle what survived, and switch on again, with no injection armed. On failure
+ * (NOMEM) the device is off, and nothing is settled. */
 VDE_MUST_CHECK vde_status simulated_power_cycle(struct vde_device *device, enum simulated_survival survival,
                                                 uint64_t choice_seed);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* simulated_medium.h -- the state of a simulated drive: durable image, cached view and un-flushed writes. No locking. */
+/* simulated_medium.h -- state of a simulated drive: durable image, cached view, un-flushed writes. No locking. */
 #ifndef VDE_IO_SIMULATED_MEDIUM_H
 #define VDE_IO_SIMULATED_MEDIUM_H
 

@@ -27,7 +27,7 @@ vde_status simulated_create(uint64_t size_bytes, uint64_t seed, unsigned flags, 
     simulated->info.size_bytes = size_bytes;
     simulated->info.logical_block_bytes = SIMULATED_SECTOR_BYTES;
     simulated->info.direct = true;
-    strcpy(simulated->info.backend, "simulated");
+    snprintf(simulated->info.backend, sizeof simulated->info.backend, "simulated");
     snprintf(simulated->info.note, sizeof simulated->info.note, "seed %llu, %s FUA", (unsigned long long)seed,
              flags & SIMULATED_FUA ? "with" : "without");
     *ret_device = &simulated->device;

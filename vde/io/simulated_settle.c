@@ -2,8 +2,8 @@
 /* simulated_settle.c -- what of the un-flushed writes is on the medium after a power cut.
  *
  * Two steps, so that running out of memory loses nothing: the surviving image is built in places[].current, which power
- * loss forgets anyway, then it becomes the durable one. Writes are taken in order, and each builds on what the ones before
- * it left at its place. */
+ * loss forgets anyway, then it becomes the durable one. Writes are taken in order, and each builds on what the ones
+ * before it left at its place. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
 /* sync.c -- pread and pwritev2 in the calling thread. */
 #include "io/sync.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fail.h"
 #include "io/request.h"
@@ -59,7 +59,7 @@ vde_status sync_open(const struct file *file, struct vde_device **ret_device)
         return fail_nomem("sync device");
     sync->device.ops = &sync_ops;
     sync->file = *file;
-    strcpy(sync->file.info.backend, "sync");
+    snprintf(sync->file.info.backend, sizeof sync->file.info.backend, "sync");
     *ret_device = &sync->device;
     return VDE_OK;
 }

@@ -159,7 +159,7 @@ vde_status uring_open(const struct file *file, struct vde_device **ret_device)
     pthread_cond_init(&uring->returned, NULL);
     uring->device.ops = &uring_ops;
     uring->file = *file;
-    strcpy(uring->file.info.backend, "uring");
+    snprintf(uring->file.info.backend, sizeof uring->file.info.backend, "uring");
     *ret_device = &uring->device;
     return VDE_OK;
 }
