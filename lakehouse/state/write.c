@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* write.c -- turn root + tail into the next root.
+ *
+ * The dataset may hold more than the newest root does, when an earlier writing was cut off. So a key's older records are
+ * looked up in the live datasets and deleted whatever the tail says of it; only those that the root held count in totals. */
+#include <vde/txn.h>
+
+#include <stdio.h>
+
+#include "state/fail.h"
+#include "state/state.h"
+
+struct writer {
+    vde_image *image;
+    struct lh_state *state;
+    vde_txn *txn;
+    size_t limit;            /* bytes of a transaction to stay below */
+    vde_kv *files;           /* live datasets, as of the state's view */
+    vde_kv *paths;
+    struct lh_totals totals;
+    struct lh_buffer buffer;
+    struct lh_buffer key;
+};
+
+static vde_status next_txn(struct writer *w, bool last)
+{
+    if (!last && vde_txn_size(w->txn) < w->limit)
+        return VDE_OK;
+    struct vde_commit commit;
+    LH_TRY(vde_txn_commit(w->txn, &commit));
+    vde_txn_destroy(w->txn);
+    w->txn = NULL;
+    return last ? VDE_OK : vde_txn_create(w->image, &w->txn);
+}
+
+static vde_status delete_older(struct writer *w, uint64_t id, struct lh_slice key, const uint8_t index_key[16])
+{
+    uint8_t name[9] = {'f'};
+    lh_be64_put(name + 1, id);
+    struct vde_bytes bytes = {NULL, 0};
+    vde_status status = vde_kv_get(w->files, name, sizeof name, &bytes);
+    if (status == VDE_NOT_FOUND)
+        return vde_txn_delete(w->txn, w->state->ids.paths, index_key, 16);
+    LH_TRY(status);
+    struct lh_reader reader = {bytes.data, bytes.size, 8, false};
+    int64_t size = lh_reader_zigzag(&reader), records = lh_reader_zigzag(&reader);
+    struct lh_action action;
+    lh_decoder_reset(&w->state->decoder);
+    status = lh_action_from_bytes(&w->state->decoder, &reader, &action);
+    if (status == VDE_OK) {
+        lh_buffer_clear(&w->key);
+        lh_file_key(&action.file, &w->key);
+        status = lh_buffer_status(&w->key);
+    }
+    bool same = status == VDE_OK && lh_slice_equal((struct lh_slice){w->key.data, w->key.size}, key);
+    vde_bytes_free(&bytes);
+    if (!same)
+        return status;
+    if (id >> 32 < w->state->root_tag) {
+        w->totals.files--;
+        if (size == INT64_MIN)
+            w->totals.bytes_unknown--;
+        else
+            w->totals.bytes -= size;
+        if (records == INT64_MIN)
+            w->totals.records_unknown--;
+        else
+            w->totals.records -= records;
+    }
+    LH_TRY(vde_txn_delete(w->txn, w->state->ids.state, name, sizeof name));
+    return vde_txn_delete(w->txn, w->state->ids.paths, index_key, 16);
+}
+
+static vde_status delete_all_older(struct writer *w, const struct lh_map_item *item)
+{
+    uint8_t from[16];
+    lh_be64_put(from, item->hash);
+    lh_be64_put(from + 8, 0);
+    vde_cursor *cursor = NULL;
+    LH_TRY(vde_cursor_open(w->paths, from, sizeof from, &cursor));
+    vde_status status;
+    for (;;) {
+        const void *key, *value;
+        size_t key_size, value_size;
+        status = vde_cursor_get(cursor, &key, &key_size, &value, &value_size);
+        if (status != VDE_OK || key_size != 16 || memcmp(key, from, 8) != 0)
+            break;
+        uint8_t index_key[16];
+        memcpy(index_key, key, 16);
+        uint64_t id = lh_be64_get(index_key + 8);
+        if (!item->live || id != item->number)
+            status = delete_older(w, id, item->key, index_key);
+        if (status == VDE_OK)
+            status = vde_cursor_next(cursor);
+        if (status != VDE_OK)
+            break;
+    }
+    vde_cursor_close(cursor);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
+}
+
+static vde_status write_file(struct writer *w, const struct lh_map_item *item)
+{
+    LH_TRY(delete_all_older(w, item));
+    if (!item->live)
+        return VDE_OK;
+    struct lh_action action;
+    struct lh_reader reader = {(const uint8_t *)item->value.data, item->value.size, 0, false};
+    lh_decoder_reset(&w->state->decoder);
+    LH_TRY(lh_action_from_bytes(&w->state->decoder, &reader, &action));
+    lh_buffer_clear(&w->buffer);
+    lh_file_value_encode(item->hash, &w->state->decoder, &action, item->value, &w->buffer, &w->totals);
+    LH_TRY(lh_buffer_status(&w->buffer));
+    uint8_t name[9] = {'f'}, index_key[16];
+    lh_be64_put(name + 1, item->number);
+    lh_be64_put(index_key, item->hash);
+    lh_be64_put(index_key + 8, item->number);
+    LH_TRY(vde_txn_put(w->txn, w->state->ids.state, name, sizeof name, w->buffer.data, w->buffer.size));
+    return vde_txn_put(w->txn, w->state->ids.paths, index_key, sizeof index_key, "", 1);
+}
+
+static vde_status write_object(struct writer *w, const struct lh_map_item *item)
+{
+    char key[1 + 708] = {'o'};
+    size_t size = item->key.size <= 700 ? item->key.size : 700;
+    memcpy(key + 1, item->key.data, size);
+    if (size < item->key.size) {
+        lh_be64_put((uint8_t *)key + 1 + size, item->hash);
+        size += 8;
+    }
+    if (!item->live)
+        return vde_txn_delete(w->txn, w->state->ids.state, key, 1 + size);
+    lh_buffer_clear(&w->buffer);
+    lh_buffer_varint(&w->buffer, item->number);
+    lh_buffer_sized(&w->buffer, item->key);
+    lh_buffer_slice(&w->buffer, item->value);
+    LH_TRY(lh_buffer_status(&w->buffer));
+    return vde_txn_put(w->txn, w->state->ids.state, key, 1 + size, w->buffer.data, w->buffer.size);
+}
+
+static vde_status write_all(struct writer *w)
+{
+    struct lh_state *state = w->state;
+    for (size_t i = 0; i < state->files.count; i++) {
+        LH_TRY(write_file(w, &state->files.items[i]));
+        LH_TRY(next_txn(w, false));
+    }
+    for (size_t i = 0; i < state->objects.count; i++) {
+        if (state->objects.items[i].number < state->root_tag)
+            continue;
+        LH_TRY(write_object(w, &state->objects.items[i]));
+        LH_TRY(next_txn(w, false));
+    }
+    lh_buffer_clear(&w->buffer);
+    lh_totals_encode(&w->totals, &w->buffer);
+    LH_TRY(lh_buffer_status(&w->buffer));
+    LH_TRY(vde_txn_put(w->txn, state->ids.state, "s", 1, w->buffer.data, w->buffer.size));
+    LH_TRY(vde_txn_snapshot_create(w->txn, state->ids.state, state->version + 1));
+    return next_txn(w, true);
+}
+
+vde_status lh_state_write(vde_image *image, struct lh_state *state)
+{
+    struct vde_image_info info;
+    vde_image_info(image, &info);
+    struct writer w = {.image = image, .state = state, .limit = (size_t)(info.record_limit_bytes / 2),
+                       .totals = state->root_totals};
+    vde_status status = vde_txn_create(image, &w.txn);
+    if (status == VDE_OK)
+        status = vde_kv_open(state->view, state->ids.state, &w.files);
+    if (status == VDE_OK)
+        status = vde_kv_open(state->view, state->ids.paths, &w.paths);
+    if (status == VDE_OK)
+        status = write_all(&w);
+    vde_txn_destroy(w.txn);
+    if (w.files)
+        vde_kv_close(w.files);
+    if (w.paths)
+        vde_kv_close(w.paths);
+    lh_buffer_done(&w.buffer);
+    lh_buffer_done(&w.key);
+    return status;
+}
