@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_info.c -- vdectl info: what an image is and how it was opened; under a writer, what can be seen without a lock. */
+#include "cli.h"
+#include "commands.h"
+
+#include <string.h>
+
+#define WIDTH 20
+
+static json_t *regions_json(const struct vde_image_info *info)
+{
+    json_t *regions = json_array();
+    for (uint32_t i = 0; i < info->region_count; i++) {
+        json_t *region = json_object();
+        json_put(region, "name", json_str(info->regions[i].name));
+        json_put(region, "offset_bytes", json_u64(info->regions[i].offset_bytes));
+        json_put(region, "size_bytes", json_u64(info->regions[i].size_bytes));
+        json_add(regions, region);
+    }
+    return regions;
+}
+
+static json_t *device_json(const struct vde_device_info *device)
+{
+    json_t *object = json_object();
+    json_put(object, "backend", json_str(device->backend));
+    json_put(object, "note", json_str(device->note));
+    json_put(object, "direct", json_boolean(device->direct));
+    json_put(object, "block_device", json_boolean(device->is_block_device));
+    json_put(object, "logical_block_bytes", json_u64(device->logical_block_bytes));
+    json_put(object, "size_bytes", json_u64(device->size_bytes));
+    json_put(object, "model", json_str(device->model));
+    return object;
+}
+
+static json_t *log_json(const struct vde_image_info *info)
+{
+    json_t *object = json_object();
+    json_put(object, "size_bytes", json_u64(info->log_bytes));
+    json_put(object, "start", json_u64(info->log_start));
+    json_put(object, "head", json_u64(info->log_head));
+    json_put(object, "checkpoint_lsn", json_u64(info->checkpoint_lsn));
+    json_put(object, "durable_lsn", json_u64(info->durable_lsn));
+    json_put(object, "record_limit_bytes", json_u64(info->record_limit_bytes));
+    return object;
+}
+
+static json_t *space_json(const struct vde_image_info *info)
+{
+    json_t *object = json_object();
+    json_put(object, "used_bytes", json_u64(info->used_bytes));
+    json_put(object, "free_bytes", json_u64(info->free_bytes));
+    json_put(object, "deferred_bytes", json_u64(info->deferred_bytes));
+    json_put(object, "slop_bytes", json_u64(info->slop_bytes));
+    return object;
+}
+
+static json_t *open_json(const struct vde_image_info *info)
+{
+    json_t *object = json_object();
+    json_put(object, "report", json_str(info->open_report));
+    json_put(object, "replayed_records", json_u64(info->replayed_records));
+    json_put(object, "replayed_bytes", json_u64(info->replayed_bytes));
+    json_put(object, "dropped_tail_lsn", json_u64(info->dropped_tail_lsn));
+    return object;
+}
+
+/* What only an open tells is left out when the image is busy, rather than shown as zero. */
+static void print_json(const struct cli *cli, const struct vde_image_info *info, bool busy)
+{
+    char text[OUT_TEXT];
+    json_t *object = json_object(), *features = json_array(), *superblock = json_object();
+    for (unsigned i = 0; i < 8 && info->features[i][0]; i++)
+        json_add(features, json_str(info->features[i]));
+    json_put(superblock, "sequence", json_u64(info->superblock_sequence));
+    json_put(superblock, "copies", json_u64(info->superblock_copies));
+    json_put(superblock, "epoch", json_u64(info->epoch));
+    json_put(superblock, "checkpoint_lsn", json_u64(info->checkpoint_lsn));
+    json_put(object, "image", json_str(cli->image_path));
+    json_put(object, "busy", json_boolean(busy));
+    json_put(object, "uuid", json_str(out_uuid(info->uuid, text)));
+    json_put(object, "size_bytes", json_u64(info->size_bytes));
+    json_put(object, "format_version", json_u64(info->format_version));
+    json_put(object, "created", json_time(info->created_us));
+    json_put(object, "features", features);
+    json_put(object, "superblock", superblock);
+    json_put(object, "regions", regions_json(info));
+    if (!busy) {
+        json_put(object, "device", device_json(&info->device));
+        json_put(object, "log", log_json(info));
+        json_put(object, "space", space_json(info));
+        json_put(object, "open", open_json(info));
+    }
+    json_print(object);
+}
+
+static void print_label(const struct cli *cli, const struct vde_image_info *info)
+{
+    char text[OUT_TEXT], features[8 * 33] = "";
+    size_t used = 0;
+    for (unsigned i = 0; i < 8 && info->features[i][0]; i++)
+        used += (size_t)snprintf(features + used, sizeof features - used, "%s%.31s", i ? " " : "", info->features[i]);
+    out_field("image", WIDTH, "%s", cli->image_path);
+    out_field("uuid", WIDTH, "%s", out_uuid(info->uuid, text));
+    out_field("size", WIDTH, "%s", out_size(cli, info->size_bytes, text));
+    out_field("format version", WIDTH, "%u", info->format_version);
+    out_field("created", WIDTH, "%s", out_time(info->created_us, text));
+    out_field("features", WIDTH, "%s", used ? features : "none");
+    out_field("superblock", WIDTH, "sequence %llu, %u of 2 copies, epoch %llu, checkpoint at lsn %llu",
+              (unsigned long long)info->superblock_sequence, info->superblock_copies, (unsigned long long)info->epoch,
+              (unsigned long long)info->checkpoint_lsn);
+}
+
+static void print_opened(const struct cli *cli, const struct vde_image_info *info)
+{
+    char a[OUT_TEXT], b[OUT_TEXT], c[OUT_TEXT];
+    const struct vde_device_info *device = &info->device;
+    out_field("backend", WIDTH, "%s, %s%s%s%s", device->backend, device->direct ? "O_DIRECT" : "buffered",
+              device->note[0] ? " (" : "", device->note, device->note[0] ? ")" : "");
+    out_field("device", WIDTH, "%s%s%s, %u-byte blocks", device->is_block_device ? "block device" : "file",
+              device->model[0] ? " " : "", device->model, device->logical_block_bytes);
+    out_field("log", WIDTH, "%s, %s in use, durable to lsn %llu, largest record %s",
+              out_size(cli, info->log_bytes, a), out_size(cli, info->log_head - info->log_start, b),
+              (unsigned long long)info->durable_lsn, out_size(cli, info->record_limit_bytes, c));
+    out_field("space", WIDTH, "%s used, %s free", out_size(cli, info->used_bytes, a),
+              out_size(cli, info->free_bytes, b));
+    out_field("", WIDTH, "%s freed with the next checkpoint, %s kept for deletes",
+              out_size(cli, info->deferred_bytes, a), out_size(cli, info->slop_bytes, b));
+    out_field("open", WIDTH, "%s", info->open_report);
+}
+
+static void print_regions(const struct cli *cli, const struct vde_image_info *info)
+{
+    static const char *const headings[] = {"region", ">offset", ">size"};
+    char text[OUT_TEXT];
+    struct out_table table;
+    out_table_init(&table, 3, headings);
+    for (uint32_t i = 0; i < info->region_count; i++) {
+        out_table_cell(&table, "%s", info->regions[i].name);
+        out_table_cell(&table, "%llu", (unsigned long long)info->regions[i].offset_bytes);
+        out_table_cell(&table, "%s", out_size(cli, info->regions[i].size_bytes, text));
+    }
+    out_table_done(&table);
+}
+
+static int run(struct cli *cli)
+{
+    struct vde_image_info info;
+    vde_status opened = cli_open(cli);
+    bool busy = opened == VDE_BUSY;
+    if (opened == VDE_OK) {
+        vde_image_info(cli->image, &info);
+    } else if (busy) {
+        vde_status status = vde_image_probe(cli->image_path, &info);
+        if (status != VDE_OK)
+            return cli_failed(cli, status);
+    } else {
+        return cli_failed(cli, opened);
+    }
+    if (cli->json) {
+        print_json(cli, &info, busy);
+    } else {
+        print_label(cli, &info);
+        if (busy)
+            out_field("state", WIDTH, "BUSY: another process has it open, so this is label and superblock only");
+        else
+            print_opened(cli, &info);
+        putchar('\n');
+        print_regions(cli, &info);
+    }
+    if (!busy)
+        return CLI_DONE;
+    return cli_error(cli, VDE_BUSY, cli->image_path, "in use by another process",
+                     "nobody; shown is what label and superblocks say");
+}
+
+const struct cli_command cmd_info = {
+    .verb = "info",
+    .arguments = "",
+    .summary = "show label, superblocks, regions, backend, log, space and what opening did",
+    .flags = CLI_IMAGE | CLI_OPENS | CLI_SIZES,
+    .notes = "Under a writer it shows label and superblocks, says BUSY and exits with status 4.",
+    .run = run,
+};

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commands.h -- every verb, defined in the cmd_*.c file of its noun. */
+#ifndef VDECTL_COMMANDS_H
+#define VDECTL_COMMANDS_H
+
+#include "cli.h"
+
+extern const struct cli_command cmd_format, cmd_info, cmd_check, cmd_capabilities, cmd_checkpoint;
+extern const struct cli_command cmd_namespace_create, cmd_namespace_list, cmd_namespace_show, cmd_namespace_set,
+    cmd_namespace_drop;
+extern const struct cli_command cmd_table_create, cmd_table_list, cmd_table_show, cmd_table_files, cmd_table_history,
+    cmd_table_add, cmd_table_remove, cmd_table_evolve, cmd_table_diff, cmd_table_drop;
+extern const struct cli_command cmd_file_put, cmd_file_get, cmd_file_list, cmd_file_remove;
+extern const struct cli_command cmd_txn_commit, cmd_txn_show;
+extern const struct cli_command cmd_delta_import, cmd_delta_export;
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* open.c -- the image of a command: open, wait while it is busy, close; and reading input files. */
+#include "cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INPUT_MAX_BYTES (256u << 20)
+#define BUSY_POLL_US 20000u
+
+vde_status cli_open(struct cli *cli)
+{
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    /* One command, one change: the background thread would only start and stop. */
+    opts.flags = VDE_OPEN_NO_THREADS | (cli->command->flags & CLI_WRITES ? 0u : VDE_OPEN_READ_ONLY);
+    opts.backend = cli_option(cli, "backend");
+    opts.wait_ms = cli->wait_ms;
+    return vde_image_open(cli->image_path, &opts, &cli->image);
+}
+
+vde_status cli_open_tables(struct cli *cli)
+{
+    vde_status status = cli_open(cli);
+    return status == VDE_OK ? lh_open(cli->image, NULL, &cli->lakehouse) : status;
+}
+
+void cli_close(struct cli *cli)
+{
+    lh_close(cli->lakehouse);
+    cli->lakehouse = NULL;
+    if (!cli->image)
+        return;
+    if (vde_image_close(cli->image) != VDE_OK)
+        cli_note("the last checkpoint failed, what was acknowledged is in the log: %s", vde_last_error()->text);
+    cli->image = NULL;
+}
+
+vde_status cli_wait_busy(const struct cli *cli, vde_status (*attempt)(void *context), void *context)
+{
+    uint64_t end_us = cli_now_us() + (uint64_t)cli->wait_ms * 1000;
+    vde_status status = attempt(context);
+    while (status == VDE_BUSY && cli_now_us() < end_us) {
+        usleep(BUSY_POLL_US);
+        status = attempt(context);
+    }
+    return status;
+}
+
+int cli_read_file(const struct cli *cli, const char *path, char **ret_text, size_t *ret_size)
+{
+    bool standard = strcmp(path, "-") == 0;
+    const char *object = standard ? "standard input" : path;
+    int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return cli_errno(cli, errno, object, "open");
+    char *text = NULL;
+    size_t size = 0, capacity = 0;
+    ssize_t got = 1;
+    while (got != 0) {
+        if (size + 1 >= capacity) {
+            capacity = capacity ? capacity * 2 : 65536;
+            text = cli_alloc(text, capacity);
+        }
+        got = read(fd, text + size, capacity - size - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 || size + (size_t)got > INPUT_MAX_BYTES)
+            break;
+        size += (size_t)got;
+    }
+    int os_errno = errno;
+    if (!standard)
+        close(fd);
+    if (got != 0) {
+        free(text);
+        return got < 0 ? cli_errno(cli, os_errno, object, "read")
+                       : cli_error(cli, VDE_TOO_LARGE, object, "more than 256 MiB", "a document");
+    }
+    text[size] = '\0';
+    *ret_text = text;
+    *ret_size = size;
+    return CLI_DONE;
+}
