@@ -106,8 +106,15 @@ static inline const char *skip_plain(const char *p, const char *end)
         uint64_t word;
         memcpy(&word, p, 8);
         uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
-        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (word - ones * 0x20) | word) & high)
+        uint64_t hits = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (word - ones * 0x20) | word) & high;
+        if (hits) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            /* Borrows only reach bytes behind the first hit, so the first is exact. */
+            return p + (__builtin_ctzll(hits) >> 3);
+#else
             break;
+#endif
+        }
         p += 8;
     }
     while (p < end && (uint8_t)*p >= 0x20 && (uint8_t)*p < 0x80 && *p != '"' && *p != '\\')
@@ -149,6 +156,11 @@ static vde_status string(struct parser *ps)
             break;
         if (*ps->at == '\\') {
             token->escaped = 1;
+            /* JSON inside a string, as statistics are, escapes little but quotes. */
+            if (ps->end - ps->at >= 2 && ps->at[1] == '"') {
+                ps->at += 2;
+                continue;
+            }
             vde_status status = escape(ps);
             if (status != VDE_OK)
                 return status;

@@ -123,7 +123,10 @@ void lh_json_unescape(struct lh_buffer *out, struct lh_slice inner)
             slash = end;
         lh_buffer_add(out, at, (size_t)(slash - at));
         at = slash;
-        if (at < end) {
+        if (end - at >= 2 && at[1] == '"') {
+            lh_buffer_byte(out, '"');
+            at += 2;
+        } else if (at < end) {
             char bytes[4];
             lh_buffer_add(out, bytes, decode_escape(&at, end, bytes));
         }
