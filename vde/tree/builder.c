@@ -65,19 +65,19 @@ void builder_done(struct builder *builder)
     free(builder->buffer);
 }
 
-static vde_status use_level(struct builder *builder, unsigned level, struct level **ret_level)
+/* NULL: no memory. */
+static struct level *use_level(struct builder *builder, unsigned level)
 {
     VDE_ASSERT(level < BUILDER_LEVELS);
     if (!builder->levels[level]) {
         struct level *fresh = malloc(sizeof *fresh);
         if (!fresh)
-            return fail_nomem("tree nodes");
+            return NULL;
         memset(fresh, 0, offsetof(struct level, low));
         fresh->low.size = fresh->last.size = 0;
         builder->levels[level] = fresh;
     }
-    *ret_level = builder->levels[level];
-    return VDE_OK;
+    return builder->levels[level];
 }
 
 /* --- emitting ---------------------------------------------------------------------------------------------------- */
@@ -240,8 +240,9 @@ static unsigned cut(const struct level *l)
 
 vde_status builder_begin_node(struct builder *builder, unsigned level, const uint8_t *low, size_t low_size, size_t used)
 {
-    struct level *l;
-    VDE_TRY(use_level(builder, level, &l));
+    struct level *l = use_level(builder, level);
+    if (!l)
+        return fail_nomem("tree nodes");
     if (!l->open) {
         l->open = true;
         key_set(&l->low, low, low_size);
@@ -261,8 +262,9 @@ static bool ascends(const struct level *l, const struct node_record *record)
 
 vde_status builder_push(struct builder *builder, unsigned level, const struct node_record *record, bool is_new)
 {
-    struct level *l;
-    VDE_TRY(use_level(builder, level, &l));
+    struct level *l = use_level(builder, level);
+    if (!l)
+        return fail_nomem("tree nodes");
     if (!ascends(l, record))
         return fail_corrupt("tree %llu|keys out of order at level %u|ascending keys", (unsigned long long)builder->tree,
                             level);
