@@ -3,7 +3,8 @@
 # run-checked.sh COMMAND [ARGUMENT...] -- run a test and fail if it fails or any sanitizer has something to say.
 #
 # A leak does not fail a Criterion run, and UBSan goes on after a report: so every report goes to a file, also those of
-# the programs that the test starts, and any file is a failure. Otherwise the exit status is the command's (77: skipped).
+# the programs that the test starts, and any file is a failure. Beside ASan, gcc's UBSan ignores its log_path, so it also
+# ends the program. Otherwise the exit status is the command's (77: skipped).
 set -u
 
 if [ $# -eq 0 ]; then
@@ -16,7 +17,7 @@ trap 'rm -rf "$reports"' EXIT
 
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}log_path=$reports/asan"
 export LSAN_OPTIONS="${LSAN_OPTIONS:+$LSAN_OPTIONS:}log_path=$reports/lsan"
-export UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}print_stacktrace=1:log_path=$reports/ubsan"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}print_stacktrace=1:halt_on_error=1:log_path=$reports/ubsan"
 export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}log_path=$reports/tsan"
 
 "$@"
