@@ -61,10 +61,10 @@ vde_status file_probe_size(int fd, const char *path, struct vde_device_info *inf
 }
 
 /* 0 or the errno with which O_DIRECT was refused. Some file systems take the flag and refuse the first request. */
-static int try_direct(int fd, int flags)
+static int try_direct(int fd, int flags, bool is_block_device)
 {
-    struct statfs fs;
-    if (fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
+    struct statfs fs; /* of a device node: that of the node, which lies in memory as well */
+    if (!is_block_device && fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
         return EOPNOTSUPP; /* accepted there since Linux 6.6, but there is no device below */
     if (fcntl(fd, F_SETFL, flags | O_DIRECT) != 0)
         return errno;
@@ -80,7 +80,7 @@ static int try_direct(int fd, int flags)
 void file_probe_direct(int fd, struct vde_device_info *info)
 {
     int flags = fcntl(fd, F_GETFL) & ~(O_NONBLOCK | O_DIRECT);
-    int error = try_direct(fd, flags);
+    int error = try_direct(fd, flags, info->is_block_device);
     info->direct = error == 0;
     if (error != 0) {
         char text[96];

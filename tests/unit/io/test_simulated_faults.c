@@ -67,6 +67,7 @@ Test(simulated_faults, failed_write_may_be_there_in_part)
         cr_assert(!can_be_lost(device, 0, 1), "written again and flushed");
         device->ops->close(device);
     }
+    cr_assert_eq(whole + none + part, 100);
     cr_assert(part > 50);
 }
 
