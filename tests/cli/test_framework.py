@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import validate
-from vdectl_case import DONE, FAILED, ROOT, SCHEMAS, USAGE, VdectlCase
+from vdectl_case import FAILED, ROOT, SCHEMAS, USAGE, VDECTL, VdectlCase
 
 COMPLETIONS = ROOT / "tools" / "completions"
 VERBS = [
@@ -81,11 +81,13 @@ class Grammar(VdectlCase):
 
     def test_option_with_and_without_a_value(self):
         self.run_fails(USAGE, "USAGE", "check", "x.vde", "--no-data=1", says="--no-data=1")
-        self.run_fails(USAGE, "USAGE", "format", "x.vde", "--json", "--size", says="--size")
+        status, _, err = self.run_any("format", "x.vde", "--json", "--size")
+        self.assertEqual(status, USAGE)
+        self.assertEqual(json.loads(err)["object"], "--size")
 
     def test_values_that_are_none(self):
         for option in ("--size=", "--size=12Q", "--size=-4M", "--size=1.5", "--size=99999999999999999999",
-                       "--log-size=4 M", "--size=17000000000G"):
+                       "--log-size=4 M", "--size=18000000000G"):
             self.run_fails(USAGE, "USAGE", "format", "x.vde", option, says=option.split("=")[0])
         for option in ("--wait=", "--wait=soon", "--wait=5000000000s", "--backend=magic"):
             self.run_fails(USAGE, "USAGE", "checkpoint", "x.vde", option, says=option.split("=")[0])
@@ -103,9 +105,7 @@ class Grammar(VdectlCase):
 
     def test_output_that_can_not_be_written_is_a_failure(self):
         with open("/dev/full", "wb") as full:
-            process = self.start("--help")
-            process.communicate()
-            done = subprocess.run([process.args[0], "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
+            done = subprocess.run([VDECTL, "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, FAILED)
         self.assertIn(b"standard output", done.stderr)
 
@@ -116,9 +116,8 @@ class Image(VdectlCase):
         uuid = re.search("uuid: +([0-9a-f-]+)", expected).group(1)
         for args, env in ((("info", "-i", self.image), {}), (("info", "-i" + self.image), {}),
                           (("info", "--image", self.image), {}), (("info", f"--image={self.image}"), {}),
-                          (("info",), {"VDE_IMAGE": self.image}), (("--", ), None)):
-            if env is not None:
-                self.assertIn(uuid, self.run_ok(*args, env=env))
+                          (("info",), {"VDE_IMAGE": self.image})):
+            self.assertIn(uuid, self.run_ok(*args, env=env))
 
     def test_an_image_on_the_command_line_wins_over_the_environment(self):
         out = self.run_ok("info", self.image, env={"VDE_IMAGE": self.path("other.vde")})

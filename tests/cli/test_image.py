@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image verbs: format, info, check, capabilities, checkpoint."""
-import fcntl
 import json
 import os
 import pathlib
 import random
 import re
-import struct
 import time
 import unittest
 
-from vdectl_case import BUSY, DAMAGE, DONE, FAILED, USAGE, VdectlCase
+from vdectl_case import BUSY, DAMAGE, DONE, FAILED, Locked, VdectlCase
 
 MIB = 1 << 20
 
@@ -74,22 +72,6 @@ class Format(VdectlCase):
         self.run_ok("format", self.image, "--size", "16M")
         with Locked(self.image):
             self.run_fails(BUSY, "BUSY", "format", self.image, "--size", "16M", "--force")
-
-
-class Locked:
-    """An image held as another writer would hold it."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __enter__(self):
-        self.fd = os.open(self.path, os.O_RDWR)
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, lock)
-        return self
-
-    def __exit__(self, *_):
-        os.close(self.fd)
 
 
 class Info(VdectlCase):
@@ -180,7 +162,9 @@ class Check(VdectlCase):
     def damage(self):
         """Store a file, then overwrite its bytes in the image: only a checksum can tell."""
         content = random.Random(1).randbytes(300000)
-        self.run_ok("file", "put", self.image, "part-0.parquet", self.write("part", content))
+        self.run_ok("namespace", "create", self.image, "ns")
+        self.run_ok("table", "create", self.image, "ns.t", "--schema", "id BIGINT")
+        self.run_ok("file", "put", self.image, "ns.t", "part-0.parquet", self.write("part", content))
         self.run_ok("checkpoint", self.image)
         with open(self.image, "r+b") as file:
             at = file.read().find(content[4096:4096 + 64])
@@ -201,7 +185,8 @@ class Check(VdectlCase):
 
     def test_a_damaged_file_is_never_handed_out(self):
         self.damage()
-        self.run_fails(DAMAGE, "CORRUPT", "file", "get", self.image, "part-0.parquet", self.path("out"))
+        self.run_fails(DAMAGE, "CORRUPT", "file", "get", self.image, "ns.t", "part-0.parquet",
+                       self.path("out"))
         self.assertFalse(pathlib.Path(self.path("out")).exists())
 
     def test_no_progress_bar_where_nobody_looks(self):
@@ -226,7 +211,13 @@ class Capabilities(VdectlCase):
         self.assertGreaterEqual(len(names), 3)
         for item in found["capabilities"]:
             self.assertRegex(out, rf"(?m)^{re.escape(item['name'])} ")
-            self.assertTrue(item["available"] or item["detail"], item)
+            self.assertTrue(item["works"] or item["detail"], item)
+
+    def test_a_folder_and_no_argument_will_do(self):
+        self.run_json("capabilities", "capabilities", str(self.folder))
+        self.run_json("capabilities", "capabilities")
+        self.assertEqual([p.name for p in self.folder.iterdir()], ["t.vde"], "something was left behind")
+        self.run_fails(FAILED, "NOT_FOUND", "capabilities", self.path("no/such/x.vde"))
 
 
 if __name__ == "__main__":

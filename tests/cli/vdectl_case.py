@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test of vdectl shares: a scratch folder, running the program, and schemas for all that it prints."""
+import fcntl
 import json
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -20,6 +22,22 @@ DONE, FAILED, USAGE, CONFLICT, BUSY, DAMAGE = range(6)
 def schema(name):
     with open(SCHEMAS / f"{name}.schema.json", encoding="utf-8") as file:
         return json.load(file)
+
+
+class Locked:
+    """An image held as another writer would hold it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.fd = -1
+
+    def __enter__(self):
+        self.fd = os.open(self.path, os.O_RDWR)
+        fcntl.fcntl(self.fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
 
 
 class VdectlCase(unittest.TestCase):

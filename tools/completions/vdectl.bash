@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for vdectl
+
+_vdectl_verbs()
+{
+    case $1 in
+    "") echo "format info check capabilities checkpoint namespace table file txn delta help" ;;
+    namespace) echo "create list show set drop" ;;
+    table) echo "create list show files history add remove evolve diff drop" ;;
+    file) echo "put get list remove" ;;
+    txn) echo "commit show" ;;
+    delta) echo "import export" ;;
+    esac
+}
+
+_vdectl_options()
+{
+    case $1 in
+    "format") echo "--size --log-size --force --image --backend --wait --bytes --json --help" ;;
+    "info") echo "--image --backend --wait --bytes --json --help" ;;
+    "check") echo "--no-data --image --backend --wait --bytes --json --help" ;;
+    "capabilities") echo "--image --json --help" ;;
+    "checkpoint") echo "--image --backend --wait --bytes --json --help" ;;
+    "namespace create") echo "--property --if-not-exists --image --backend --wait --json --help" ;;
+    "namespace list") echo "--recursive --image --backend --wait --json --help" ;;
+    "namespace show") echo "--image --backend --wait --json --help" ;;
+    "namespace set") echo "--property --unset --image --backend --wait --json --help" ;;
+    "namespace drop") echo "--if-exists --image --backend --wait --json --help" ;;
+    "table create")
+        echo "--schema --schema-file --partition-by --format --property --description --if-not-exists --image"
+        echo "--backend --wait --json --help"
+        ;;
+    "table list") echo "--long --recursive --image --backend --wait --bytes --json --help" ;;
+    "table show") echo "--version --timestamp --metadata-json --image --backend --wait --bytes --json --help" ;;
+    "table files") echo "--version --timestamp --long --show-values --image --backend --wait --bytes --json --help" ;;
+    "table history")
+        echo "--limit --oldest-first --from --to --since --until --image --backend --wait --bytes --json"
+        echo "--help"
+        ;;
+    "table add")
+        echo "--partition --size --records --stats --no-data-change --read-version --expect-version"
+        echo "--operation --idempotency-key --image --backend --wait --json --help"
+        ;;
+    "table remove")
+        echo "--partition --no-data-change --read-version --expect-version --operation --idempotency-key"
+        echo "--image --backend --wait --json --help"
+        ;;
+    "table evolve")
+        echo "--schema --schema-file --add-column --property --unset --upgrade-protocol --expect-version"
+        echo "--image --backend --wait --json --help"
+        ;;
+    "table diff") echo "--from --to --show-values --image --backend --wait --bytes --json --help" ;;
+    "table drop") echo "--purge --if-exists --image --backend --wait --json --help" ;;
+    "file put") echo "--image --backend --wait --json --help" ;;
+    "file get") echo "--force --image --backend --wait --json --help" ;;
+    "file list") echo "--long --image --backend --wait --bytes --json --help" ;;
+    "file remove") echo "--force --image --backend --wait --json --help" ;;
+    "txn commit") echo "--file --batch --image --backend --wait --json --help" ;;
+    "txn show") echo "--image --backend --wait --json --help" ;;
+    "delta import")
+        echo "--table --create-namespace --reference --dry-run --image --backend --wait --bytes --json --help"
+        ;;
+    "delta export") echo "--log-only --from-state --strict --image --backend --wait --bytes --json --help" ;;
+    esac
+}
+
+# Words for the value of option $1; nothing where it is free text.
+_vdectl_values()
+{
+    case $1 in
+    --backend) echo "auto uring sync" ;;
+    --format) echo "delta iceberg" ;;
+    --wait) echo "0 1s 10s 30s 5m" ;;
+    --limit) echo "0 20 100" ;;
+    --to | --from) echo "latest" ;;
+    esac
+}
+
+_vdectl()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} first=${COMP_WORDS[1]}
+    local noun="" verb_at=1 verb
+    COMPREPLY=()
+    case $first in
+    namespace | table | file | txn | delta) noun=$first verb_at=2 ;;
+    esac
+    if ((COMP_CWORD == verb_at)); then
+        mapfile -t COMPREPLY < <(compgen -W "$(_vdectl_verbs "$noun")" -- "$current")
+        return
+    fi
+    ((COMP_CWORD == 1)) && return
+    verb=${noun:+$noun }${COMP_WORDS[verb_at]}
+    case $previous in
+    -i | --image | --file | --schema-file)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --backend | --format | --wait | --limit | --from | --to)
+        mapfile -t COMPREPLY < <(compgen -W "$(_vdectl_values "$previous")" -- "$current")
+        return
+        ;;
+    esac
+    if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_vdectl_options "$verb")" -- "$current")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    fi
+}
+
+complete -o filenames -o bashdefault -F _vdectl vdectl
