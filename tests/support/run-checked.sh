@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # run-checked.sh COMMAND [ARGUMENT...] -- run a test and fail if it fails or any sanitizer has something to say.
 #
-# A leak does not fail a Criterion run, and UBSan goes on after a report: so every report goes to a file, also those of
-# the programs that the test starts, and any file is a failure. Beside ASan, gcc's UBSan ignores its log_path, so it also
-# ends the program. Otherwise the exit status is the command's (77: skipped).
+# A leak does not fail a Criterion run, and UBSan goes on after a report: so every report goes to a file, also those
+# of the programs that the test starts, and any file is a failure. Beside ASan, gcc's UBSan ignores its log_path and so
+# ends the program instead. Otherwise the exit status is the command's (77: skipped).
 set -u
 
 if [ $# -eq 0 ]; then

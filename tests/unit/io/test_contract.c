@@ -15,7 +15,7 @@
 struct backend {
     char name[16];
     char folder[16]; /* empty: the default */
-    char path[TMP_PATH_BYTES];
+    char path[TMP_PATH_BYTES]; /* set when it is open */
 };
 
 static struct backend backends[] = {
@@ -39,14 +39,9 @@ static struct vde_device *open_backend(struct backend *backend)
     if (status == VDE_UNSUPPORTED)
         cr_skip_test("%s", vde_last_error()->text); /* a machine without io_uring */
     cr_assert_eq(status, VDE_OK, "%s in '%s': %s", backend->name, backend->folder, vde_last_error()->text);
-    return device;
-}
-
-static void close_backend(struct backend *backend, struct vde_device *device)
-{
-    device->ops->close(device);
     if (backend->path[0])
-        tmp_remove(backend->path);
+        tmp_remove(backend->path); /* the device keeps the file; a failing test leaves nothing behind */
+    return device;
 }
 
 #define FOR_EVERY_BACKEND(test)                                                                                        \
@@ -69,7 +64,7 @@ FOR_EVERY_BACKEND(new_device_reads_zeroes_and_describes_itself)
         cr_assert_str_eq(info.backend, backend->name);
     cr_assert(reads_zeroes(device, 0, VDE_IO_MAX_BYTES));
     cr_assert(reads_zeroes(device, DEVICE_BYTES - 4096, 4096));
-    close_backend(backend, device);
+    device->ops->close(device);
 }
 
 FOR_EVERY_BACKEND(what_was_written_is_read_back)
@@ -84,7 +79,7 @@ FOR_EVERY_BACKEND(what_was_written_is_read_back)
     cr_assert(reads_seed(device, DEVICE_BYTES - VDE_IO_MAX_BYTES, VDE_IO_MAX_BYTES, 3));
     cr_assert_eq(device->ops->flush(device), VDE_OK);
     cr_assert(reads_seed(device, 12288, 65536, 2));
-    close_backend(backend, device);
+    device->ops->close(device);
 }
 
 FOR_EVERY_BACKEND(durable_writes_work_alone_and_in_a_batch)
@@ -103,7 +98,7 @@ FOR_EVERY_BACKEND(durable_writes_work_alone_and_in_a_batch)
     cr_assert(reads_seed(device, 81920, 4096, 6));
     free(ios[0].buffer);
     free(ios[1].buffer);
-    close_backend(backend, device);
+    device->ops->close(device);
 }
 
 FOR_EVERY_BACKEND(wrong_requests_are_refused)
@@ -133,7 +128,7 @@ FOR_EVERY_BACKEND(wrong_requests_are_refused)
     cr_assert_eq(device->ops->run(device, NULL, 0), VDE_OK);
     cr_assert(reads_zeroes(device, 0, 4096));
     free(buffer);
-    close_backend(backend, device);
+    device->ops->close(device);
 }
 
 FOR_EVERY_BACKEND(batches_have_a_result_for_each_request)
@@ -166,7 +161,7 @@ FOR_EVERY_BACKEND(batches_have_a_result_for_each_request)
     for (size_t i = 0; i < COUNT; i++)
         cr_assert(i == 30 || i == 90 || bytes_equal_seed(buffer + i * 8192, 8192, 100 + i));
     free(buffer);
-    close_backend(backend, device);
+    device->ops->close(device);
 }
 
 FOR_EVERY_BACKEND(discard_leaves_the_neighbours_alone)
@@ -182,7 +177,7 @@ FOR_EVERY_BACKEND(discard_leaves_the_neighbours_alone)
     cr_assert_eq(write_seed(device, 4096, 65536, 4, 0), VDE_OK);
     cr_assert_eq(device->ops->flush(device), VDE_OK);
     cr_assert(reads_seed(device, 4096, 65536, 4));
-    close_backend(backend, device);
+    device->ops->close(device);
 }
 
 enum { THREADS = 12, ROUNDS = 20, STRIPE = 16 };
@@ -233,5 +228,5 @@ FOR_EVERY_BACKEND(many_threads_share_one_device)
         pthread_join(threads[i], NULL);
         cr_expect(workers[i].good, "thread %u", i);
     }
-    close_backend(backend, device);
+    device->ops->close(device);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The durability rules of the simulated device: if one of them were softer, an engine that relies on luck would pass. */
+/* The durability rules of the simulated device: were one of them softer, an engine that relies on luck would pass. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,8 @@ struct outcome {
 };
 
 /* Pages were zeroes before; `seed` says what the un-flushed write held. */
-static struct outcome survey(struct vde_device *device, enum simulated_survival survival, uint64_t offset, uint64_t seed)
+static struct outcome survey(struct vde_device *device, enum simulated_survival survival, uint64_t offset,
+                             uint64_t seed)
 {
     struct outcome outcome = {0};
     uint8_t fresh[4096], found[4096];
