@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data files in the image, and Delta Lake tables in and out."""
+
 import json
 import os
 import pathlib
@@ -63,7 +64,9 @@ class Files(FileCase):
         self.run_fails(FAILED, "TABLE_NOT_FOUND", "file", "put", self.image, "ns.u", "x", source, says="ns.u")
         self.run_fails(FAILED, "NOT_FOUND", "file", "put", self.image, "ns.t", "y", self.path("none"), says="none")
         self.run_fails(FAILED, "EXISTS", "file", "get", self.image, "ns.t", "x", source, says="--force")
-        self.assertEqual(self.run_json("file-get", "file", "get", self.image, "ns.t", "x", source, "--force")["size_bytes"], 1)
+        self.assertEqual(
+            self.run_json("file-get", "file", "get", self.image, "ns.t", "x", source, "--force")["size_bytes"], 1
+        )
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["src", "t.vde"], "something was left behind")
 
     def test_hostile_paths(self):
@@ -89,14 +92,29 @@ class Files(FileCase):
 
 PROTOCOL = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
 SCHEMA = json.dumps({"type": "struct", "fields": [{"name": "id", "type": "long", "nullable": True, "metadata": {}}]})
-METADATA = {"metaData": {"id": "5fba94ed-9794-4965-ba6e-6ee3c0d22af9", "format": {"provider": "parquet", "options": {}},
-                         "schemaString": SCHEMA, "partitionColumns": [], "configuration": {},
-                         "createdTime": 1587968585495}}
+METADATA = {
+    "metaData": {
+        "id": "5fba94ed-9794-4965-ba6e-6ee3c0d22af9",
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": SCHEMA,
+        "partitionColumns": [],
+        "configuration": {},
+        "createdTime": 1587968585495,
+    }
+}
 
 
 def add(path, size):
-    return {"add": {"path": path, "partitionValues": {}, "size": size, "modificationTime": 1587968586000,
-                    "dataChange": True, "stats": "{\"numRecords\":1.50e1}"}}
+    return {
+        "add": {
+            "path": path,
+            "partitionValues": {},
+            "size": size,
+            "modificationTime": 1587968586000,
+            "dataChange": True,
+            "stats": '{"numRecords":1.50e1}',
+        }
+    }
 
 
 class Delta(VdectlCase):
@@ -127,7 +145,9 @@ class Delta(VdectlCase):
         history = self.run_json("table-history", "table", "history", self.image, "default.orders")["versions"]
         self.assertTrue(all(v["foreign"] for v in history))
         for name, more in (("out", []), ("log", ["--log-only"]), ("state", ["--from-state"])):
-            report = self.run_json("delta-export", "delta", "export", self.image, "default.orders", self.path(name), *more)
+            report = self.run_json(
+                "delta-export", "delta", "export", self.image, "default.orders", self.path(name), *more
+            )
             self.assertEqual(report["versions"], 3)
         for version in range(3):
             original = pathlib.Path(folder, "_delta_log", f"{version:020}.json")
@@ -139,11 +159,15 @@ class Delta(VdectlCase):
 
     def test_import_under_a_name(self):
         folder = self.orders()
-        self.run_fails(FAILED, "NAMESPACE_NOT_FOUND", "delta", "import", self.image, folder, "--table", "shop.o", says="shop")
+        self.run_fails(
+            FAILED, "NAMESPACE_NOT_FOUND", "delta", "import", self.image, folder, "--table", "shop.o", says="shop"
+        )
         out = self.run_ok("delta", "import", self.image, folder, "--table", "shop.o", "--create-namespace")
         self.assertRegex(out, r"(?m)^table: +shop\.o$")
         self.assertRegex(out, r"(?m)^outcome: +native$")
-        self.run_fails(FAILED, "TABLE_EXISTS", "delta", "import", self.image, folder, "--table", "shop.o", says="shop.o")
+        self.run_fails(
+            FAILED, "TABLE_EXISTS", "delta", "import", self.image, folder, "--table", "shop.o", says="shop.o"
+        )
 
     def test_by_reference_the_files_stay_outside(self):
         folder = self.orders()
@@ -154,19 +178,30 @@ class Delta(VdectlCase):
         self.assertTrue(pathlib.Path(folder, "p0").exists())
 
     def test_missing_data_files_are_counted(self):
-        done = self.run_json("delta-import", "delta", "import", self.image,
-                             self.folder_of("gone", [PROTOCOL, METADATA, add("p0", 5)]))
+        done = self.run_json(
+            "delta-import", "delta", "import", self.image, self.folder_of("gone", [PROTOCOL, METADATA, add("p0", 5)])
+        )
         self.assertEqual((done["missing_files"], done["active_missing"]), (1, 1))
-        self.run_fails(FAILED, "FILE_NOT_FOUND", "delta", "export", self.image, "default.gone", self.path("o"), "--strict")
+        self.run_fails(
+            FAILED, "FILE_NOT_FOUND", "delta", "export", self.image, "default.gone", self.path("o"), "--strict"
+        )
 
     def test_opaque(self):
-        strange = {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["futureThing"],
-                                "writerFeatures": ["futureThing"]}}
+        strange = {
+            "protocol": {
+                "minReaderVersion": 3,
+                "minWriterVersion": 7,
+                "readerFeatures": ["futureThing"],
+                "writerFeatures": ["futureThing"],
+            }
+        }
         done = self.run_json("delta-import", "delta", "import", self.image, self.folder_of("odd", [strange, METADATA]))
         self.assertEqual(done["outcome"], "opaque")
         self.assertIn("futureThing", done["reason"])
         self.run_fails(FAILED, "OPAQUE", "table", "files", self.image, "default.odd", says="futureThing")
-        self.run_fails(FAILED, "OPAQUE", "table", "add", self.image, "default.odd", "p", "--size", "1", says="futureThing")
+        self.run_fails(
+            FAILED, "OPAQUE", "table", "add", self.image, "default.odd", "p", "--size", "1", says="futureThing"
+        )
         self.run_json("table-history", "table", "history", self.image, "default.odd")
         self.run_ok("delta", "export", self.image, "default.odd", self.path("out"))
         listed = self.run_json("table-list", "table", "list", self.image, "--long")["tables"][0]
@@ -191,8 +226,12 @@ class Delta(VdectlCase):
 
     def test_export_refusals(self):
         self.run_ok("delta", "import", self.image, self.orders())
-        self.run_fails(FAILED, "EXISTS", "delta", "export", self.image, "default.orders", self.path("orders"), says="orders")
-        self.run_fails(FAILED, "TABLE_NOT_FOUND", "delta", "export", self.image, "default.none", self.path("o"), says="none")
+        self.run_fails(
+            FAILED, "EXISTS", "delta", "export", self.image, "default.orders", self.path("orders"), says="orders"
+        )
+        self.run_fails(
+            FAILED, "TABLE_NOT_FOUND", "delta", "export", self.image, "default.none", self.path("o"), says="none"
+        )
 
 
 if __name__ == "__main__":

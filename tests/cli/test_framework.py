@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The grammar of vdectl: verbs, options, IMAGE, usage errors, help pages, completions, schemas."""
+
 import json
 import pathlib
 import re
@@ -12,12 +13,21 @@ from vdectl_case import FAILED, ROOT, SCHEMAS, USAGE, VDECTL, VdectlCase
 
 COMPLETIONS = ROOT / "tools" / "completions"
 VERBS = [
-    "format", "info", "check", "capabilities", "checkpoint",
+    "format",
+    "info",
+    "check",
+    "capabilities",
+    "checkpoint",
     *(f"namespace {verb}" for verb in ("create", "list", "show", "set", "drop")),
-    *(f"table {verb}" for verb in ("create", "list", "show", "files", "history", "add", "remove", "evolve", "diff",
-                                   "drop")),
+    *(
+        f"table {verb}"
+        for verb in ("create", "list", "show", "files", "history", "add", "remove", "evolve", "diff", "drop")
+    ),
     *(f"file {verb}" for verb in ("put", "get", "list", "remove")),
-    "txn commit", "txn show", "delta import", "delta export",
+    "txn commit",
+    "txn show",
+    "delta import",
+    "delta export",
 ]
 
 
@@ -62,9 +72,14 @@ class Grammar(VdectlCase):
         self.assertRegex(self.run_ok("--version"), r"^vdectl \d+\.\d+\.\d+\n$")
 
     def test_unknown_verb_names_the_nearest(self):
-        for words, nearest in ((("fromat",), "format"), (("chekc", "x"), "check"), (("tabel", "list"), "table"),
-                               (("table", "histroy", "x"), "table history"), (("txn", "comit"), "txn commit"),
-                               (("delta", "imports"), "delta import")):
+        for words, nearest in (
+            (("fromat",), "format"),
+            (("chekc", "x"), "check"),
+            (("tabel", "list"), "table"),
+            (("table", "histroy", "x"), "table history"),
+            (("txn", "comit"), "txn commit"),
+            (("delta", "imports"), "delta import"),
+        ):
             error = self.run_fails(USAGE, "USAGE", *words, says=f"the nearest is '{nearest}'")
             self.assertEqual(error["expected"], nearest)
 
@@ -86,8 +101,15 @@ class Grammar(VdectlCase):
         self.assertEqual(json.loads(err)["object"], "--size")
 
     def test_values_that_are_none(self):
-        for option in ("--size=", "--size=12Q", "--size=-4M", "--size=1.5", "--size=99999999999999999999",
-                       "--log-size=4 M", "--size=18000000000G"):
+        for option in (
+            "--size=",
+            "--size=12Q",
+            "--size=-4M",
+            "--size=1.5",
+            "--size=99999999999999999999",
+            "--log-size=4 M",
+            "--size=18000000000G",
+        ):
             self.run_fails(USAGE, "USAGE", "format", "x.vde", option, says=option.split("=")[0])
         for option in ("--wait=", "--wait=soon", "--wait=5000000000s", "--backend=magic"):
             self.run_fails(USAGE, "USAGE", "checkpoint", "x.vde", option, says=option.split("=")[0])
@@ -114,9 +136,13 @@ class Image(VdectlCase):
     def test_image_by_option_and_environment(self):
         expected = self.run_ok("info", self.image)
         uuid = re.search("uuid: +([0-9a-f-]+)", expected).group(1)
-        for args, env in ((("info", "-i", self.image), {}), (("info", "-i" + self.image), {}),
-                          (("info", "--image", self.image), {}), (("info", f"--image={self.image}"), {}),
-                          (("info",), {"VDE_IMAGE": self.image})):
+        for args, env in (
+            (("info", "-i", self.image), {}),
+            (("info", "-i" + self.image), {}),
+            (("info", "--image", self.image), {}),
+            (("info", f"--image={self.image}"), {}),
+            (("info",), {"VDE_IMAGE": self.image}),
+        ):
             self.assertIn(uuid, self.run_ok(*args, env=env))
 
     def test_an_image_on_the_command_line_wins_over_the_environment(self):
@@ -162,10 +188,13 @@ class Completions(VdectlCase):
 
     def bash_words(self, *line):
         """What bash offers for the last word of a command line."""
-        script = (f"source {COMPLETIONS}/vdectl.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _vdectl; "
-                  "printf '%s\\n' \"${COMPREPLY[@]}\"")
-        done = subprocess.run(["bash", "-c", script, "bash", *line], capture_output=True, text=True, check=True,
-                              cwd=self.folder)
+        script = (
+            f'source {COMPLETIONS}/vdectl.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vdectl; '
+            "printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", *line], capture_output=True, text=True, check=True, cwd=self.folder
+        )
         return done.stdout.split()
 
     def test_bash_completes_words(self):
@@ -193,14 +222,20 @@ class Schemas(unittest.TestCase):
             self.assertEqual(document["$schema"], "https://json-schema.org/draft/2020-12/schema")
 
     def test_the_validator_finds_faults(self):
-        closed = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"],
-                  "additionalProperties": False}
+        closed = {
+            "type": "object",
+            "properties": {"a": {"type": "integer", "minimum": 1}},
+            "required": ["a"],
+            "additionalProperties": False,
+        }
         self.assertEqual(list(validate.errors(closed, {"a": 1})), [])
         for wrong in ({}, {"a": 0}, {"a": True}, {"a": 1.5}, {"a": 1, "b": 2}, []):
             self.assertTrue(list(validate.errors(closed, wrong)), wrong)
         choice = {"oneOf": [{"type": "string", "pattern": "^x"}, {"enum": ["xy", 3]}]}
-        self.assertEqual([bool(list(validate.errors(choice, v))) for v in ("xz", 3, "xy", "y", True)],
-                         [False, False, True, True, True])
+        self.assertEqual(
+            [bool(list(validate.errors(choice, v))) for v in ("xz", 3, "xy", "y", True)],
+            [False, False, True, True, True],
+        )
         with self.assertRaises(validate.SchemaError):
             list(validate.errors({"maxProperties": 1}, {}))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image verbs: format, info, check, capabilities, checkpoint."""
+
 import json
 import os
 import pathlib
@@ -77,8 +78,20 @@ class Format(VdectlCase):
 class Info(VdectlCase):
     def test_text(self):
         out = self.run_ok("info", self.image)
-        for field in ("image", "uuid", "size", "format version", "created", "features", "superblock", "backend",
-                      "device", "log", "space", "open"):
+        for field in (
+            "image",
+            "uuid",
+            "size",
+            "format version",
+            "created",
+            "features",
+            "superblock",
+            "backend",
+            "device",
+            "log",
+            "space",
+            "open",
+        ):
             self.assertRegex(out, rf"(?m)^{field}: +\S", field)
         self.assertRegex(out, r"(?m)^region +offset +size$")
         self.assertNotIn("BUSY", out)
@@ -139,8 +152,11 @@ class Waiting(VdectlCase):
         self.assertGreaterEqual(waited, 0.6)
 
     def test_a_writer_goes_on_when_the_image_is_free(self):
-        for verb in (["checkpoint", self.image], ["check", self.image, "--wait", "30s"],
-                     ["namespace", "list", self.image, "--wait=30s"]):
+        for verb in (
+            ["checkpoint", self.image],
+            ["check", self.image, "--wait", "30s"],
+            ["namespace", "list", self.image, "--wait=30s"],
+        ):
             with Locked(self.image):
                 process = self.start(*verb)
                 time.sleep(0.5)
@@ -167,7 +183,7 @@ class Check(VdectlCase):
         self.run_ok("file", "put", self.image, "ns.t", "part-0.parquet", self.write("part", content))
         self.run_ok("checkpoint", self.image)
         with open(self.image, "r+b") as file:
-            at = file.read().find(content[4096:4096 + 64])
+            at = file.read().find(content[4096 : 4096 + 64])
             self.assertGreater(at, 0, "the stored bytes are not in the image")
             file.seek(at)
             file.write(b"\0" * 64)
@@ -185,8 +201,7 @@ class Check(VdectlCase):
 
     def test_a_damaged_file_is_never_handed_out(self):
         self.damage()
-        self.run_fails(DAMAGE, "CORRUPT", "file", "get", self.image, "ns.t", "part-0.parquet",
-                       self.path("out"))
+        self.run_fails(DAMAGE, "CORRUPT", "file", "get", self.image, "ns.t", "part-0.parquet", self.path("out"))
         self.assertFalse(pathlib.Path(self.path("out")).exists())
 
     def test_no_progress_bar_where_nobody_looks(self):

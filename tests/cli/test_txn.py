@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transactions: documents, batches, refusals, and writers that wait for each other."""
+
 import json
 import subprocess
 import unittest
 
-from vdectl_case import BUSY, CONFLICT, DONE, FAILED, VDECTL, VdectlCase, schema
 import validate
+from vdectl_case import BUSY, CONFLICT, DONE, FAILED, VDECTL, VdectlCase, schema
 
 
 def add(path, **more):
@@ -48,18 +49,32 @@ class Commit(TxnCase):
         self.assertRegex(out, r"^ns\.a@v1  20\S+Z  group [0-9a-f-]{36}\n$")
 
     def test_create_and_read_only_members(self):
-        done = self.commit({"table": "ns.new", "create": {"schema": "id BIGINT"}, "actions": [add("x")]},
-                           {"table": "ns.a", "readVersion": 0, "reads": "all"}, isolation="Serializable")
+        done = self.commit(
+            {"table": "ns.new", "create": {"schema": "id BIGINT"}, "actions": [add("x")]},
+            {"table": "ns.a", "readVersion": 0, "reads": "all"},
+            isolation="Serializable",
+        )
         self.assertEqual([t["version"] for t in done["tables"]], [0, None])
         self.assertEqual(self.files("ns.new"), ["x"])
         self.assertEqual(self.run_json("table-show", "table", "show", self.image, "ns.a")["latest_version"], 0)
-        out = self.run_ok("txn", "commit", self.image, stdin=self.document({"table": "ns.a", "reads": "all"},
-                                                                          {"table": "ns.b", "actions": [add("q")]}))
+        out = self.run_ok(
+            "txn",
+            "commit",
+            self.image,
+            stdin=self.document({"table": "ns.a", "reads": "all"}, {"table": "ns.b", "actions": [add("q")]}),
+        )
         self.assertIn("ns.a validated", out)
 
     def test_a_refused_member_refuses_all(self):
-        self.run_fails(FAILED, "TABLE_NOT_FOUND", "txn", "commit", self.image, says="ns.none", stdin=self.document(
-            {"table": "ns.a", "actions": [add("x")]}, {"table": "ns.none", "actions": [add("y")]}))
+        self.run_fails(
+            FAILED,
+            "TABLE_NOT_FOUND",
+            "txn",
+            "commit",
+            self.image,
+            says="ns.none",
+            stdin=self.document({"table": "ns.a", "actions": [add("x")]}, {"table": "ns.none", "actions": [add("y")]}),
+        )
         self.assertEqual(self.files("ns.a"), [])
 
     def test_conflicts_say_whether_to_retry(self):
@@ -69,33 +84,66 @@ class Commit(TxnCase):
         self.assertEqual(error["conflict"], "ConcurrentAppend")
         self.assertTrue(error["retryable"])
         self.commit({"table": "ns.a", "readVersion": 0, "actions": [add("blind")]})
-        self.run_fails(CONFLICT, "CONFLICT", "txn", "commit", self.image, stdin=self.document(
-            {"table": "ns.a", "expectVersion": 7, "actions": [add("z")]}))
+        self.run_fails(
+            CONFLICT,
+            "CONFLICT",
+            "txn",
+            "commit",
+            self.image,
+            stdin=self.document({"table": "ns.a", "expectVersion": 7, "actions": [add("z")]}),
+        )
 
     def test_an_idempotency_key_gives_the_first_result(self):
         first = self.commit({"table": "ns.a", "actions": [add("x")]}, idempotencyKey="k")
         second = self.commit({"table": "ns.a", "actions": [add("x")]}, idempotencyKey="k")
         self.assertEqual((first["already_applied"], second["already_applied"]), (False, True))
         self.assertEqual(second["group"], first["group"])
-        self.run_fails(FAILED, "VALIDATION", "txn", "commit", self.image, stdin=self.document(
-            {"table": "ns.a", "actions": [add("other")]}, idempotencyKey="k"))
+        self.run_fails(
+            FAILED,
+            "VALIDATION",
+            "txn",
+            "commit",
+            self.image,
+            stdin=self.document({"table": "ns.a", "actions": [add("other")]}, idempotencyKey="k"),
+        )
 
     def test_documents_that_are_none(self):
-        for text in ("", "{", "[]", "null", "{}", '{"tables":{}}', '{"tables":[1]}', '{"tables":[{}]}',
-                     '{"tables":[{"table":7,"actions":[]}]}', '{"tables":[{"table":"ns.a","actions":{}}]}',
-                     '{"tables":[{"table":"ns.a","actions":[7]}]}', '{"tables":[{"table":"ns.a","readVersion":"x"}]}',
-                     '{"tables":[{"table":"ns.a","readVersion":-1,"actions":[]}]}', '{"tables":[]} trailing',
-                     '{"tables":[{"table":"ns.a","reads":"some","actions":[]}]}',
-                     '{"isolation":"None","tables":[{"table":"ns.a","actions":[]}]}', "\0", "[" * 100000,
-                     '{"tables":[{"table":"ns.a","create":7,"actions":[]}]}', b"\xff\xfe{}"):
+        for text in (
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            '{"tables":{}}',
+            '{"tables":[1]}',
+            '{"tables":[{}]}',
+            '{"tables":[{"table":7,"actions":[]}]}',
+            '{"tables":[{"table":"ns.a","actions":{}}]}',
+            '{"tables":[{"table":"ns.a","actions":[7]}]}',
+            '{"tables":[{"table":"ns.a","readVersion":"x"}]}',
+            '{"tables":[{"table":"ns.a","readVersion":-1,"actions":[]}]}',
+            '{"tables":[]} trailing',
+            '{"tables":[{"table":"ns.a","reads":"some","actions":[]}]}',
+            '{"isolation":"None","tables":[{"table":"ns.a","actions":[]}]}',
+            "\0",
+            "[" * 100000,
+            '{"tables":[{"table":"ns.a","create":7,"actions":[]}]}',
+            b"\xff\xfe{}",
+        ):
             status, out, err = self.run_any("txn", "commit", self.image, stdin=text)
             self.assertEqual((status, out), (FAILED, ""), text[:60])
             self.assertRegex(err, r"^vdectl: .*\((JSON|VALIDATION)\)\n$", text[:60])
         self.assertEqual(self.files("ns.a"), [])
 
     def test_actions_that_are_none(self):
-        for actions in ([{"add": {}}], [{"add": {"path": 3}}], [{"add": 1}], [{"remove": {"path": "nope"}}],
-                        [add("x"), add("x")], [{"removePartition": {"partitionValues": 3}}]):
+        for actions in (
+            [{"add": {}}],
+            [{"add": {"path": 3}}],
+            [{"add": 1}],
+            [{"remove": {"path": "nope"}}],
+            [add("x"), add("x")],
+            [{"removePartition": {"partitionValues": 3}}],
+        ):
             text = json.dumps({"tables": [{"table": "ns.a", "actions": actions}]})
             status, out, err = self.run_any("txn", "commit", self.image, stdin=text)
             self.assertEqual((status, out), (FAILED, ""), actions)
@@ -103,15 +151,27 @@ class Commit(TxnCase):
 
     def test_hostile_names_in_a_document(self):
         for name in ("ns.a/b", "ns.\u0007", "ns._x", "", "ns.", "ns.a@v1", "ns." + "x" * 300):
-            status, _, err = self.run_any("txn", "commit", self.image, stdin=json.dumps(
-                {"tables": [{"table": name, "create": {"schema": "id BIGINT"}, "actions": []}]}))
+            status, _, err = self.run_any(
+                "txn",
+                "commit",
+                self.image,
+                stdin=json.dumps({"tables": [{"table": name, "create": {"schema": "id BIGINT"}, "actions": []}]}),
+            )
             self.assertEqual(status, FAILED, name)
             self.assertRegex(err, r"\((NAME|VALIDATION|JSON)\)\n$", name)
 
     def test_values_do_not_show_in_errors(self):
         secret = "ann@example.org"
-        text = json.dumps({"tables": [{"table": "ns.a", "actions": [
-            {"add": {"path": 5, "partitionValues": {"who": secret}, "stats": secret}}]}]})
+        text = json.dumps(
+            {
+                "tables": [
+                    {
+                        "table": "ns.a",
+                        "actions": [{"add": {"path": 5, "partitionValues": {"who": secret}, "stats": secret}}],
+                    }
+                ]
+            }
+        )
         status, out, err = self.run_any("txn", "commit", self.image, stdin=text)
         self.assertEqual(status, FAILED)
         self.assertNotIn(secret, out + err)
@@ -132,9 +192,13 @@ class Batch(TxnCase):
         return "".join(text + "\n" for text in documents)
 
     def test_a_result_per_line_and_a_failed_line_does_not_stop(self):
-        text = self.lines(self.document({"table": "ns.a", "actions": [add("x")]}), "", "{",
-                          self.document({"table": "ns.a", "readVersion": 0, "reads": "all", "actions": [add("y")]}),
-                          self.document({"table": "ns.a", "actions": [add("z")]}))
+        text = self.lines(
+            self.document({"table": "ns.a", "actions": [add("x")]}),
+            "",
+            "{",
+            self.document({"table": "ns.a", "readVersion": 0, "reads": "all", "actions": [add("y")]}),
+            self.document({"table": "ns.a", "actions": [add("z")]}),
+        )
         status, out, err = self.run_any("txn", "commit", self.image, "--batch", "--json", stdin=text)
         self.assertEqual((status, err), (FAILED, ""), "the status is that of the first failure")
         results = [json.loads(line) for line in out.splitlines()]
@@ -178,8 +242,14 @@ class TwoWriters(TxnCase):
 
     def test_two_shell_loops_both_succeed(self):
         count = 15
-        loops = [subprocess.Popen(["sh", "-c", self.LOOP.format(count=count, table=table), VDECTL, self.image],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) for table in "ab"]
+        loops = [
+            subprocess.Popen(
+                ["sh", "-c", self.LOOP.format(count=count, table=table), VDECTL, self.image],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            for table in "ab"
+        ]
         for loop in loops:
             _, err = loop.communicate(timeout=120)
             self.assertEqual((loop.returncode, err), (DONE, b""))

@@ -7,6 +7,7 @@ usage: validate.py SCHEMA [DOCUMENT]      (standard input without DOCUMENT)
 Knows the part of JSON Schema draft 2020-12 that docs/json uses. A keyword that it does not know is an error, so that
 no schema can promise something that nobody checks.
 """
+
 import json
 import re
 import sys
@@ -99,8 +100,20 @@ def check_scalar(schema, value, path):
 
 
 KNOWN = ANNOTATIONS | {
-    "$ref", "type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "const", "pattern",
-    "minLength", "minimum", "oneOf", "anyOf",
+    "$ref",
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "minItems",
+    "enum",
+    "const",
+    "pattern",
+    "minLength",
+    "minimum",
+    "oneOf",
+    "anyOf",
 }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test of vdectl shares: a scratch folder, running the program, and schemas for all that it prints."""
+
 import fcntl
 import json
 import os
@@ -67,15 +68,29 @@ class VdectlCase(unittest.TestCase):
 
     def start(self, *args, env=None, **more):
         environment = dict(self.environment, **(env or {}))
-        return subprocess.Popen([VDECTL, *args], env=environment, cwd=self.folder, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+        return subprocess.Popen(
+            [VDECTL, *args],
+            env=environment,
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **more,
+        )
 
     def run_any(self, *args, stdin=b"", env=None):
         """Run and return (status, stdout, stderr); output that is no UTF-8 is a failure."""
         stdin = stdin.encode() if isinstance(stdin, str) else stdin
         environment = dict(self.environment, **(env or {}))
-        done = subprocess.run([VDECTL, *args], input=stdin, capture_output=True, env=environment, cwd=self.folder,
-                              timeout=120, check=False)
+        done = subprocess.run(
+            [VDECTL, *args],
+            input=stdin,
+            capture_output=True,
+            env=environment,
+            cwd=self.folder,
+            timeout=120,
+            check=False,
+        )
         return done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
 
     def run_ok(self, *args, stdin=b"", env=None):
@@ -111,3 +126,37 @@ class VdectlCase(unittest.TestCase):
         self.assert_fits("error", error)
         self.assertEqual(error["code"], code)
         return error
+
+
+class TableCase(VdectlCase):
+    """A namespace and a table ns.t with files p0 (day 1) and p1 (day 2) in versions 1 and 2."""
+
+    def setUp(self):
+        super().setUp()
+        self.run_ok("namespace", "create", self.image, "ns")
+        self.run_ok(
+            "table",
+            "create",
+            self.image,
+            "ns.t",
+            "--schema",
+            "id BIGINT NOT NULL, day DATE",
+            "--partition-by",
+            "day",
+            "--property",
+            "team=red",
+        )
+        for index in (1, 2):
+            self.run_ok(
+                "table",
+                "add",
+                self.image,
+                "ns.t",
+                f"p{index}",
+                "--size",
+                "1K",
+                "--records",
+                str(index),
+                "--partition",
+                f"day=2026-11-0{index}",
+            )

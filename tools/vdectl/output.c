@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COLUMNS_MAX 16u
+
 void cli_no_memory(void)
 {
     fputs("vdectl: out of memory (NOMEM)\n", stderr);
@@ -150,8 +152,12 @@ static void print_cell(const char *text, int width, bool right, bool last)
 
 void out_table_done(struct out_table *table)
 {
-    int widths[16] = {0};
-    uint32_t columns = table->columns < 16 ? table->columns : 16;
+    int widths[COLUMNS_MAX] = {0};
+    uint32_t columns = table->columns < COLUMNS_MAX ? table->columns : COLUMNS_MAX;
+    if (columns == 0 || table->count == 0) {
+        free(table->cells);
+        return;
+    }
     for (uint32_t i = 0; i < columns; i++)
         widths[i] = width_of(table->headings[i] + (table->headings[i][0] == '>'));
     for (size_t i = 0; i < table->count; i++) {
@@ -159,7 +165,7 @@ void out_table_done(struct out_table *table)
         if (width > widths[i % columns])
             widths[i % columns] = width;
     }
-    for (uint32_t i = 0; table->count && i < columns; i++) {
+    for (uint32_t i = 0; i < columns; i++) {
         bool right = table->headings[i][0] == '>';
         print_cell(table->headings[i] + right, widths[i], right, i + 1 == columns);
     }

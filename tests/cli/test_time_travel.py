@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A table as it was: versions, times, history and differences."""
+
+import json
+import re
+import time
+import unittest
+
+from vdectl_case import FAILED, USAGE, TableCase
+
+
+class TimeTravel(TableCase):
+    def test_files_at_versions_and_times(self):
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "p1\np2\n")
+        for address in (["ns.t@v1"], ["ns.t", "--version", "1"], ["ns.t", "--version", "v1"]):
+            self.assertEqual(self.run_ok("table", "files", self.image, *address), "p1\n")
+        versions = self.run_json("table-history", "table", "history", self.image, "ns.t")["versions"]
+        at = {v["version"]: v["time"] for v in versions}
+        for version, files in ((0, ""), (1, "p1\n"), (2, "p1\np2\n")):
+            for address in ([f"ns.t@{at[version]}"], ["ns.t", "--timestamp", at[version]]):
+                listed = self.run_json("table-files", "table", "files", self.image, *address)
+                self.assertEqual(listed["version"], version)
+                self.assertEqual("".join(f["path"] + "\n" for f in listed["files"]), files)
+        time.sleep(1.1)
+        self.assertEqual(self.run_json("table-files", "table", "files", self.image, "ns.t@-1s")["version"], 2)
+
+    def test_a_time_after_the_last_version_is_the_last_with_a_note(self):
+        status, out, err = self.run_any("table", "files", self.image, "ns.t@2999-01-01")
+        self.assertEqual((status, out), (0, "p1\np2\n"))
+        self.assertTrue(err.startswith("vdectl: note: "), err)
+        listed = self.run_json("table-files", "table", "files", self.image, "ns.t@2999-01-01")
+        self.assertTrue(listed["note"])
+
+    def test_values_only_when_asked(self):
+        for args in (
+            ("table", "files", self.image, "ns.t", "--long"),
+            ("table", "files", self.image, "ns.t", "--json"),
+        ):
+            self.assertNotIn("2026-11-0", self.run_ok(*args).replace("modification_time", ""))
+        self.assertIn("day=2026-11-01", self.run_ok("table", "files", self.image, "ns.t", "--show-values"))
+        listed = self.run_json("table-files", "table", "files", self.image, "ns.t", "--show-values")
+        self.assertEqual(listed["files"][0]["partition_values"], {"day": "2026-11-01"})
+        self.assertIn(
+            "day=2026-11-02", self.run_ok("table", "diff", self.image, "ns.t", "--from", "1", "--show-values")
+        )
+        self.assertNotIn("2026-11-02", self.run_ok("table", "diff", self.image, "ns.t@v1").split("records:")[1])
+
+    def test_history(self):
+        out = self.run_ok("table", "history", self.image, "ns.t")
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["version", "2", "1", "0"])
+        found = self.run_json("table-history", "table", "history", self.image, "ns.t")["versions"]
+        self.assertEqual(
+            [(v["files_added"], v["bytes_added"], v["records_added"]) for v in found[:2]], [(1, 1024, 2), (1, 1024, 1)]
+        )
+        self.assertEqual([v["schema_changed"] for v in found], [False, False, True])
+        self.assertTrue(found[0]["time"] > found[1]["time"] > found[2]["time"])
+
+    def numbers(self, *args):
+        return [v["version"] for v in self.run_json("table-history", "table", "history", self.image, *args)["versions"]]
+
+    def test_history_ranges(self):
+        self.assertEqual(self.numbers("ns.t", "--limit", "1"), [2])
+        self.assertEqual(self.numbers("ns.t", "--oldest-first"), [0, 1, 2])
+        self.assertEqual(self.numbers("ns.t", "--from", "1", "--to", "v1"), [1])
+        self.assertEqual(self.numbers("ns.t@v1"), [1, 0])
+        versions = self.run_json("table-history", "table", "history", self.image, "ns.t")["versions"]
+        at = {v["version"]: v["time"] for v in versions}
+        self.assertEqual(self.numbers("ns.t", "--since", at[1]), [2, 1])
+        self.assertEqual(self.numbers("ns.t", "--until", at[1]), [1, 0])
+        self.assertEqual(self.numbers("ns.t", "--since", "2999-01-01"), [])
+        self.run_fails(FAILED, "VERSION_NOT_FOUND", "table", "history", self.image, "ns.t", "--from", "7", says="7")
+        self.run_fails(USAGE, "USAGE", "table", "history", self.image, "ns.t", "--from", "2", "--to", "1")
+        self.run_fails(USAGE, "USAGE", "table", "history", self.image, "ns.t", "--since", "then", says="then")
+        self.run_fails(USAGE, "USAGE", "table", "history", self.image, "ns.t", "--limit", "many", says="many")
+
+    def test_history_shows_twenty_by_default(self):
+        lines = "".join(
+            json.dumps(
+                {
+                    "tables": [
+                        {
+                            "table": "ns.t",
+                            "actions": [
+                                {
+                                    "add": {
+                                        "path": f"q{i}",
+                                        "partitionValues": {"day": "2026-11-03"},
+                                        "size": 1,
+                                        "modificationTime": 0,
+                                        "dataChange": True,
+                                    }
+                                }
+                            ],
+                        }
+                    ]
+                }
+            )
+            + "\n"
+            for i in range(30)
+        )
+        self.run_ok("txn", "commit", self.image, "--batch", stdin=lines)
+        self.assertEqual(self.numbers("ns.t"), list(range(32, 12, -1)))
+        self.assertEqual(self.numbers("ns.t", "--limit", "0"), list(range(32, -1, -1)))
+
+    def test_diff(self):
+        out = self.run_ok("table", "diff", self.image, "ns.t", "--from", "0", "--to", "2")
+        self.assertRegex(out, r"(?m)^files: +\+2 -0$")
+        self.assertEqual(re.findall(r"(?m)^[+-] .*$", out), ["+ p1", "+ p2"])
+        back = self.run_json("table-diff", "table", "diff", self.image, "ns.t", "--from", "latest", "--to", "v1")
+        self.assertEqual(([f["path"] for f in back["added"]], [f["path"] for f in back["removed"]]), ([], ["p2"]))
+        self.assertEqual(back["bytes_removed"], 1024)
+        same = self.run_json("table-diff", "table", "diff", self.image, "ns.t@v2", "--to", "2999-01-01")
+        self.assertEqual((same["added"], same["removed"], same["schema_changed"]), ([], [], False))
+        self.run_ok("table", "evolve", self.image, "ns.t", "--add-column", "z INT")
+        changed = self.run_json("table-diff", "table", "diff", self.image, "ns.t@v2")
+        self.assertTrue(changed["schema_changed"])
+        self.run_fails(USAGE, "USAGE", "table", "diff", self.image, "ns.t", says="--from")
+        self.run_fails(USAGE, "USAGE", "table", "diff", self.image, "ns.t@v1", "--from", "1")
+        self.run_fails(
+            FAILED, "VERSION_NOT_FOUND", "table", "diff", self.image, "ns.t", "--from", "0", "--to", "9", says="9"
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
