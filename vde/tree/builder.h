@@ -10,7 +10,7 @@
 #include "tree/pin.h"
 
 #define BUILDER_LEVELS (TREE_LEVEL_MAX + 2u) /* the topmost only ever holds the pointer to a root */
-#define WRITE_BLOCKS 32u                     /* new nodes with adjoining addresses are written together */
+#define WRITE_BLOCKS 16u                     /* new nodes with adjoining addresses are written together */
 
 struct level;
 

@@ -11,25 +11,22 @@
 #include "tree/pin.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/lock.h"
 
 #define SHARDS 16u
-#define SLAB_FRAMES 32u
 #define FRAMES_MIN 4u /* in a shard */
-
-struct slab {
-    _Alignas(64) struct node nodes[SLAB_FRAMES]; /* a cache line each */
-    uint8_t (*blocks)[BLOCK_BYTES];
-};
+#define NO_FRAME UINT32_MAX
+#define PREFETCH_LINES 12u
 
 struct shard {
     _Alignas(64) struct lock lock;
-    struct node **buckets;     /* immutable array, entries guarded by lock */
-    struct slab **slabs;       /* immutable array, entries guarded by lock */
+    uint32_t *buckets;         /* frame that heads the chain, or NO_FRAME; immutable array, entries guarded by lock */
     uint32_t bucket_mask;
+    uint32_t index;            /* of the shard */
     uint32_t frames_max;
     uint32_t frames;           /* handed out at least once; guarded by lock */
     uint32_t hand;             /* of the clock; guarded by lock */
@@ -37,8 +34,13 @@ struct shard {
     atomic_uint_fast64_t reads;
 };
 
+/* Frames lie in two arrays, made for the whole budget but backed by memory only as they are used; so block and descriptor
+ * of a frame can be fetched into the processor's cache side by side. Frame i belongs to shard i % SHARDS. */
 struct node_cache {
     struct shard shards[SHARDS];
+    struct node *nodes;
+    uint8_t (*blocks)[BLOCK_BYTES];
+    size_t nodes_bytes, blocks_bytes;
 };
 
 static uint64_t mix(uint64_t address)
@@ -51,7 +53,7 @@ static struct shard *shard_of(struct node_cache *cache, uint64_t hash)
     return &cache->shards[hash >> 60];
 }
 
-static struct node **bucket_of(struct shard *shard, uint64_t hash)
+static uint32_t *bucket_of(struct shard *shard, uint64_t hash)
 {
     return &shard->buckets[hash >> 24 & shard->bucket_mask];
 }
@@ -63,64 +65,51 @@ static void count(atomic_uint_fast64_t *counter)
 
 /* --- frames; all under the shard's lock --------------------------------------------------------------------------- */
 
-static struct node *find(struct shard *shard, uint64_t hash, uint64_t address)
+static struct node *find(const struct node_cache *cache, struct shard *shard, uint64_t hash, uint64_t address)
 {
-    struct node *node = *bucket_of(shard, hash);
-    while (node && node->address != address)
-        node = node->next;
-    return node;
+    uint32_t frame = *bucket_of(shard, hash);
+    if (frame == NO_FRAME)
+        return NULL;
+    /* Header, heads and slots of a usual node; it is nearly always the first of its chain. */
+    for (unsigned line = 0; line < PREFETCH_LINES; line++)
+        __builtin_prefetch(cache->blocks[frame] + line * 64);
+    while (frame != NO_FRAME && cache->nodes[frame].address != address)
+        frame = cache->nodes[frame].next;
+    return frame == NO_FRAME ? NULL : &cache->nodes[frame];
 }
 
 /* Whoever has it pinned keeps it; the clock takes it afterwards. */
-static void unhash(struct shard *shard, struct node *node)
+static void unhash(const struct node_cache *cache, struct shard *shard, struct node *node)
 {
-    struct node **link = bucket_of(shard, mix(node->address));
-    while (*link != node)
-        link = &(*link)->next;
+    uint32_t frame = (uint32_t)(node - cache->nodes);
+    uint32_t *link = bucket_of(shard, mix(node->address));
+    while (*link != frame)
+        link = &cache->nodes[*link].next;
     *link = node->next;
     node->hashed = false;
     node->used = false;
 }
 
-static void hash_node(struct shard *shard, uint64_t hash, struct node *node)
+static void hash_node(const struct node_cache *cache, struct shard *shard, uint64_t hash, struct node *node)
 {
-    struct node **bucket = bucket_of(shard, hash);
+    uint32_t *bucket = bucket_of(shard, hash);
     node->next = *bucket;
-    *bucket = node;
+    *bucket = (uint32_t)(node - cache->nodes);
     node->hashed = true;
     node->used = true;
 }
 
-static struct node *frame_at(struct shard *shard, uint32_t index)
-{
-    return &shard->slabs[index / SLAB_FRAMES]->nodes[index % SLAB_FRAMES];
-}
-
-static bool add_slab(struct shard *shard)
-{
-    struct slab *slab = aligned_alloc(_Alignof(struct slab), sizeof *slab);
-    if (!slab)
-        return false;
-    memset(slab, 0, sizeof *slab);
-    slab->blocks = aligned_alloc(BLOCK_BYTES, SLAB_FRAMES * BLOCK_BYTES);
-    if (!slab->blocks) {
-        free(slab);
-        return false;
-    }
-    for (unsigned i = 0; i < SLAB_FRAMES; i++)
-        slab->nodes[i].block = (const struct disk_node *)slab->blocks[i];
-    shard->slabs[shard->frames / SLAB_FRAMES] = slab;
-    return true;
-}
-
-/* A frame nobody knows of, pinned once; NULL when all are pinned or memory is short. */
-static struct node *take_frame(struct shard *shard)
+/* A frame nobody knows of, pinned once; NULL when all are pinned. */
+static struct node *take_frame(const struct node_cache *cache, struct shard *shard)
 {
     struct node *node = NULL;
-    if (shard->frames < shard->frames_max && (shard->frames % SLAB_FRAMES != 0 || add_slab(shard)))
-        node = frame_at(shard, shard->frames++);
+    if (shard->frames < shard->frames_max) {
+        uint32_t frame = shard->frames++ * SHARDS + shard->index;
+        node = &cache->nodes[frame];
+        node->block = (const struct disk_node *)cache->blocks[frame];
+    }
     for (uint32_t step = 0; !node && step < 2 * shard->frames; step++) {
-        struct node *candidate = frame_at(shard, shard->hand);
+        struct node *candidate = &cache->nodes[shard->hand * SHARDS + shard->index];
         shard->hand = shard->hand + 1 == shard->frames ? 0 : shard->hand + 1;
         /* acquire: what the last user read from the block happened before it is overwritten */
         if (atomic_load_explicit(&candidate->pins, memory_order_acquire) != 0)
@@ -133,7 +122,7 @@ static struct node *take_frame(struct shard *shard)
     if (!node)
         return NULL;
     if (node->hashed)
-        unhash(shard, node);
+        unhash(cache, shard, node);
     atomic_store_explicit(&node->pins, 1, memory_order_relaxed);
     return node;
 }
@@ -152,14 +141,13 @@ static void identify(struct node *node, uint64_t tree, struct ptr ptr, unsigned 
 static struct node *make_private(void)
 {
     uint8_t *block = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
-    struct node *node = calloc(1, sizeof *node);
+    struct node *node = aligned_alloc(_Alignof(struct node), sizeof *node);
     if (!block || !node) {
         free(block);
         free(node);
         return NULL;
     }
-    node->block = (const struct disk_node *)block;
-    node->private = true;
+    *node = (struct node){.block = (const struct disk_node *)block, .private = true};
     atomic_init(&node->pins, 1);
     return node;
 }
@@ -182,9 +170,10 @@ static vde_status fill(const struct tree_store *store, uint64_t tree, struct ptr
 }
 
 /* The node asked for, pinned, or NULL. */
-static struct node *pin_cached(struct shard *shard, uint64_t hash, uint64_t tree, struct ptr ptr, unsigned level)
+static struct node *pin_cached(const struct node_cache *cache, struct shard *shard, uint64_t hash, uint64_t tree,
+                               struct ptr ptr, unsigned level)
 {
-    struct node *node = find(shard, hash, ptr.address);
+    struct node *node = find(cache, shard, hash, ptr.address);
     if (!node || !node_is(node, ptr) || node->tree != tree || node->level != level)
         return NULL;
     atomic_fetch_add_explicit(&node->pins, 1, memory_order_relaxed);
@@ -193,17 +182,18 @@ static struct node *pin_cached(struct shard *shard, uint64_t hash, uint64_t tree
 }
 
 /* Make a filled frame findable, or give it up for one that somebody else made so in the meantime. */
-static struct node *publish(struct shard *shard, uint64_t hash, struct node *node, struct ptr ptr)
+static struct node *publish(const struct node_cache *cache, struct shard *shard, uint64_t hash, struct node *node,
+                            struct ptr ptr)
 {
-    struct node *other = pin_cached(shard, hash, node->tree, ptr, node->level);
+    struct node *other = pin_cached(cache, shard, hash, node->tree, ptr, node->level);
     if (other) {
         node_unpin(node);
         return other;
     }
-    other = find(shard, hash, ptr.address);
+    other = find(cache, shard, hash, ptr.address);
     if (other)
-        unhash(shard, other);
-    hash_node(shard, hash, node);
+        unhash(cache, shard, other);
+    hash_node(cache, shard, hash, node);
     return node;
 }
 
@@ -228,25 +218,25 @@ vde_status node_pin(const struct tree_store *store, uint64_t tree, struct ptr pt
 {
     if (!store->cache)
         return read_node(store, tree, ptr, level, NULL, ret_node);
+    struct node_cache *cache = store->cache;
     uint64_t hash = mix(ptr.address);
-    struct shard *shard = shard_of(store->cache, hash);
+    struct shard *shard = shard_of(cache, hash);
     lock_take(&shard->lock);
-    struct node *node = pin_cached(shard, hash, tree, ptr, level);
+    struct node *node = pin_cached(cache, shard, hash, tree, ptr, level);
     if (node) {
-        __builtin_prefetch(node->block);
         count(&shard->hits);
         lock_drop(&shard->lock);
         *ret_node = node;
         return VDE_OK;
     }
-    node = take_frame(shard);
+    node = take_frame(cache, shard);
     count(&shard->reads);
     lock_drop(&shard->lock);
 
     VDE_TRY(read_node(store, tree, ptr, level, node, ret_node));
     if (!(*ret_node)->private) {
         lock_take(&shard->lock);
-        *ret_node = publish(shard, hash, node, ptr);
+        *ret_node = publish(cache, shard, hash, node, ptr);
         lock_drop(&shard->lock);
     }
     return VDE_OK;
@@ -265,32 +255,46 @@ void node_unpin(const struct node *node)
 
 void node_cache_offer(const struct tree_store *store, uint64_t tree, struct ptr ptr, unsigned level, const void *block)
 {
-    if (!store->cache)
+    struct node_cache *cache = store->cache;
+    if (!cache)
         return;
     uint64_t hash = mix(ptr.address);
-    struct shard *shard = shard_of(store->cache, hash);
+    struct shard *shard = shard_of(cache, hash);
     lock_take(&shard->lock);
-    struct node *node = take_frame(shard);
+    struct node *node = take_frame(cache, shard);
     if (node) {
         memcpy(writable(node), block, BLOCK_BYTES);
         identify(node, tree, ptr, level);
-        node_unpin(publish(shard, hash, node, ptr));
+        node_unpin(publish(cache, shard, hash, node, ptr));
     }
     lock_drop(&shard->lock);
 }
 
 /* --- the whole --------------------------------------------------------------------------------------------------- */
 
-static vde_status shard_init(struct shard *shard, uint32_t frames)
+static void *map_lazily(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    /* A search touches pages all over: large ones where the system has them spare half of the address translation. */
+    (void)madvise(memory, bytes, MADV_HUGEPAGE);
+    return memory;
+}
+
+static bool shard_init(struct shard *shard, uint32_t index, uint32_t frames)
 {
     uint32_t buckets = 1;
+    lock_init(&shard->lock, LOCK_CACHE);
     while (buckets < frames)
         buckets *= 2;
+    shard->index = index;
     shard->frames_max = frames;
     shard->bucket_mask = buckets - 1;
-    shard->buckets = calloc(buckets, sizeof *shard->buckets);
-    shard->slabs = calloc(div_up(frames, SLAB_FRAMES), sizeof *shard->slabs);
-    return shard->buckets && shard->slabs ? VDE_OK : fail_nomem("node cache");
+    shard->buckets = malloc(buckets * sizeof *shard->buckets);
+    if (shard->buckets)
+        memset(shard->buckets, 0xff, buckets * sizeof *shard->buckets);
+    return shard->buckets != NULL;
 }
 
 vde_status node_cache_create(uint64_t budget_bytes, struct node_cache **ret_cache)
@@ -299,17 +303,18 @@ vde_status node_cache_create(uint64_t budget_bytes, struct node_cache **ret_cach
     if (!cache)
         return fail_nomem("node cache");
     memset(cache, 0, sizeof *cache);
-    uint64_t frames = budget_bytes / SHARDS / (BLOCK_BYTES + sizeof(struct node) + 2 * sizeof(struct node *));
-    frames = min_u64(max_u64(frames, FRAMES_MIN), UINT32_MAX / 4);
-    vde_status status = VDE_OK;
-    for (unsigned i = 0; i < SHARDS; i++) {
-        lock_init(&cache->shards[i].lock, LOCK_CACHE);
-        vde_status one = shard_init(&cache->shards[i], (uint32_t)frames);
-        status = status == VDE_OK ? one : status;
-    }
-    if (status != VDE_OK) {
+    uint64_t frames = budget_bytes / SHARDS / (BLOCK_BYTES + sizeof(struct node) + 2 * sizeof(uint32_t));
+    frames = min_u64(max_u64(frames, FRAMES_MIN), UINT32_MAX / SHARDS / 2);
+    bool complete = true;
+    for (uint32_t i = 0; i < SHARDS; i++)
+        complete = shard_init(&cache->shards[i], i, (uint32_t)frames) && complete;
+    cache->nodes_bytes = frames * SHARDS * sizeof *cache->nodes;
+    cache->blocks_bytes = frames * SHARDS * BLOCK_BYTES;
+    cache->nodes = map_lazily(cache->nodes_bytes);
+    cache->blocks = map_lazily(cache->blocks_bytes);
+    if (!complete || !cache->nodes || !cache->blocks) {
         node_cache_destroy(cache);
-        return status;
+        return fail_nomem("node cache");
     }
     *ret_cache = cache;
     return VDE_OK;
@@ -320,15 +325,13 @@ void node_cache_destroy(struct node_cache *cache)
     if (!cache)
         return;
     for (unsigned i = 0; i < SHARDS; i++) {
-        struct shard *shard = &cache->shards[i];
-        for (uint32_t s = 0; shard->slabs && s < div_up(shard->frames, SLAB_FRAMES); s++) {
-            free(shard->slabs[s]->blocks);
-            free(shard->slabs[s]);
-        }
-        free(shard->slabs);
-        free(shard->buckets);
-        lock_done(&shard->lock);
+        free(cache->shards[i].buckets);
+        lock_done(&cache->shards[i].lock);
     }
+    if (cache->nodes)
+        munmap(cache->nodes, cache->nodes_bytes);
+    if (cache->blocks)
+        munmap(cache->blocks, cache->blocks_bytes);
     free(cache);
 }
 
@@ -337,9 +340,9 @@ void node_cache_forget(struct node_cache *cache, uint64_t address)
     uint64_t hash = mix(address);
     struct shard *shard = shard_of(cache, hash);
     lock_take(&shard->lock);
-    struct node *node = find(shard, hash, address);
+    struct node *node = find(cache, shard, hash, address);
     if (node)
-        unhash(shard, node);
+        unhash(cache, shard, node);
     lock_drop(&shard->lock);
 }
 

@@ -119,6 +119,8 @@ static struct entry *find(const struct overlay *overlay, const struct place *pla
     for (unsigned level = atomic_load_explicit(&overlay->height, memory_order_relaxed); level-- > 0;) {
         for (;;) {
             next = entry_next(at, level);
+            if (level > 0) /* while `next` is on its way: what comes after it if the search goes down */
+                __builtin_prefetch(entry_next(at, level - 1));
             if (!next || next == beyond || !is_before(next, place))
                 break;
             at = next;

@@ -10,9 +10,9 @@
 
 /* One cache line: what a search needs to know before it touches the block. */
 struct node {
-    const struct disk_node *block; /* verified */
+    _Alignas(64) const struct disk_node *block; /* verified */
     uint64_t address, birth, checksum, tree;
-    struct node *next;          /* in its bucket; guarded by the shard's lock */
+    uint32_t next;              /* frame in the same bucket; guarded by the shard's lock */
     atomic_uint pins;           /* taken under the shard's lock, dropped without; private nodes: 1 */
     uint8_t level;
     bool private;               /* not in a cache: freed by its unpin */
