@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "delta/path.h"
 #include "state/fail.h"
 
 #define LOG_DEPTH_MAX 4
@@ -97,6 +98,10 @@ static vde_status list_entry(struct delta_folder *folder, int fd, const char *na
     if (!S_ISREG(stat.st_mode))
         return VDE_OK;
     uint64_t version = 0;
+    if (!delta_path_is_storable(lh_slice_of(path))) {
+        folder->dropped++;
+        return VDE_OK;
+    }
     switch (log_name_sort(path, &version)) {
     case LOG_COMMIT:
         return add_file(&folder->commits, path, version, &stat);
