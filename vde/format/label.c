@@ -63,6 +63,8 @@ vde_status label_decode(const struct disk_label *block, uint64_t device_blocks, 
                        FORMAT_VERSION);
     if (!all_zero(block->reserved, sizeof block->reserved) || !all_zero(block->reserved2, sizeof block->reserved2))
         return fail_corrupt("%s|reserved bytes that are not zero|zero", object);
+    if (le32_get(block->copy) > 1)
+        return fail_corrupt("%s|copy %u|0 or 1", object, le32_get(block->copy));
     struct label label = {.created_us = le64_get(block->created_us),
                           .compat = le64_get(block->compat),
                           .ro_compat = le64_get(block->ro_compat),

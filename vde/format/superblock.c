@@ -57,6 +57,9 @@ vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t u
     if (sb.sequence == 0 || sb.sequence % RING_SLOTS != slot || le32_get(disk->ring) != ring)
         return fail_corrupt("%s|sequence %llu of ring %u|one that belongs there", object,
                             (unsigned long long)sb.sequence, le32_get(disk->ring));
+    for (size_t i = 0; i < sizeof disk->reserved; i++)
+        if (disk->reserved[i])
+            return fail_corrupt("%s|reserved byte %zu is not zero|zero", object, i);
     if (sb.alloc_slot > 1 || sb.epoch == 0 || sb.log_start % BLOCK_BYTES || sb.log_previous > sb.log_start ||
         sb.log_start - sb.log_previous > layout_region(layout, REGION_LOG)->blocks * BLOCK_BYTES)
         return fail_corrupt("%s|log start %llu, previous %llu, epoch %llu|legal positions", object,

@@ -233,7 +233,7 @@ static struct group *find_group(struct log *log, uint64_t lsn)
     return group;
 }
 
-static vde_status settled(struct log *log, uint64_t lsn)
+vde_status log_wait_settled(struct log *log, uint64_t lsn)
 {
     if (lsn <= log_durable_lsn(log))
         return VDE_OK;
@@ -262,7 +262,7 @@ vde_status log_wait(struct log *log, uint64_t lsn)
         struct group *group = find_group(log, lsn);
         if (!group) {
             lock_drop(&log->lock);
-            return settled(log, lsn);
+            return log_wait_settled(log, lsn);
         }
         if (!log->leader) {
             log->leader = true;

@@ -53,6 +53,8 @@ uint64_t log_durable_lsn(const struct log *log); /* the visibility watermark */
 
 /* Wait until `lsn` is durable; leads if nobody does. POISONED or COMMIT_UNKNOWN as in vde/txn.h. */
 vde_status log_wait(struct log *log, uint64_t lsn);
+/* The outcome of an LSN in a poisoned log, without waiting. Only when log_poisoned(). */
+vde_status log_wait_settled(struct log *log, uint64_t lsn);
 
 /* Where a checkpoint with this cut begins its log. Under the gate: nothing appended after the call belongs to it. */
 void log_cut(struct log *log);

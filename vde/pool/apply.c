@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* apply.c -- a record's operations into the overlay: the same code for submit and for recovery. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "pool/pool.h"
+
+void measure_ops(const uint8_t *ops, uint32_t count, size_t *ret_bytes)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct op op;
+        ops = op_get(ops, &op);
+        bytes += op.key_size + op.value_size;
+    }
+    *ret_bytes = bytes;
+}
+
+static void raise_next_id(struct vde_image *image, uint64_t id)
+{
+    uint64_t next = atomic_load(&image->next_id);
+    while (id < ID_LIMIT && id >= next && !atomic_compare_exchange_weak(&image->next_id, &next, id + 1))
+        ;
+}
+
+/* Entries tell the registry where their stream ends now. */
+static void note_stream(struct vde_image *image, const struct op *op)
+{
+    if (op->key_size != 16 || op->kind == VALUE_DELETE)
+        return;
+    uint64_t stream = be64_get(op->key);
+    raise_next_id(image, stream & ~STREAM_BIG_BIT);
+    if (stream & STREAM_BIG_BIT || op->value_size < sizeof(struct disk_log_entry))
+        return;
+    struct registry_entry *entry = registry_find(&image->registry, REGISTRY_STREAM, stream);
+    if (!entry)
+        return;
+    struct disk_log_entry head;
+    memcpy(&head, op->value, sizeof head);
+    entry->has_last = true;
+    entry->last_number = be64_get(op->key + 8);
+    entry->last_time_us = le64_get(head.time_us);
+}
+
+static void note_catalog(struct vde_image *image, const struct op *op)
+{
+    if (op->key[0] == CATALOG_KEY_DATASET && op->key_size == 9) {
+        uint64_t id = be64_get(op->key + 1);
+        raise_next_id(image, id);
+        struct registry_entry *entry = registry_find(&image->registry, REGISTRY_DATASET, id);
+        if (entry)
+            entry->dropped = op->kind == VALUE_DELETE;
+    } else if (op->key[0] == CATALOG_KEY_ZOMBIE && op->key_size == 10) {
+        uint64_t id = be64_get(op->key + 2);
+        struct registry_entry *entry =
+            registry_find(&image->registry, op->key[1] == 's' ? REGISTRY_STREAM : REGISTRY_DATASET, id);
+        raise_next_id(image, id);
+        if (entry)
+            entry->dropped = true;
+    }
+}
+
+void apply_ops(struct vde_image *image, struct overlay *overlay, uint64_t lsn, const uint8_t *ops, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct op op;
+        ops = op_get(ops, &op);
+        overlay_insert(overlay, op.dataset, op.key, op.key_size, lsn, (enum value_kind)op.kind, op.value,
+                       op.value_size);
+        if (op.dataset == DATASET_HISTORY)
+            note_stream(image, &op);
+        else if (op.dataset == DATASET_CATALOG)
+            note_catalog(image, &op);
+        else if (op.dataset == DATASET_FILES && op.key_size >= 9)
+            raise_next_id(image, be64_get(op.key + 1));
+    }
+}

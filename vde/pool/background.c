@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* background.c -- one thread that does what nobody waits for: writes records left in the log buffer, marks the newest
+ * flush, makes checkpoints. It sleeps without a timer while there is nothing to do. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/fail.h"
+#include "pool/pool.h"
+
+#define TICK_MS 10u
+
+struct background {
+    struct vde_image *image;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool stop, drive;   /* guarded by mutex */
+    atomic_bool asleep; /* sleeping without a timer */
+};
+
+static void deadline_after(struct timespec *at, unsigned ms)
+{
+    clock_gettime(CLOCK_MONOTONIC, at);
+    at->tv_nsec += (long)ms * 1000000L;
+    at->tv_sec += at->tv_nsec / 1000000000L;
+    at->tv_nsec %= 1000000000L;
+}
+
+/* Wait a tick, or until kicked when idle. Returns false to stop. */
+static bool pause_for(struct background *background, bool idle, uint64_t seen, bool *ret_drive)
+{
+    struct timespec at;
+    deadline_after(&at, TICK_MS);
+    pthread_mutex_lock(&background->mutex);
+    if (!background->stop) {
+        atomic_store(&background->asleep, idle);
+        if (background->drive)
+            ;
+        else if (idle && log_last_lsn(background->image->log) == seen)
+            pthread_cond_wait(&background->wake, &background->mutex);
+        else
+            pthread_cond_timedwait(&background->wake, &background->mutex, &at);
+        atomic_store(&background->asleep, false);
+    }
+    bool running = !background->stop;
+    *ret_drive = background->drive;
+    background->drive = false;
+    pthread_mutex_unlock(&background->mutex);
+    return running;
+}
+
+static uint64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static void *run(void *argument)
+{
+    struct background *background = argument;
+    struct vde_image *image = background->image;
+    uint64_t seen = log_last_lsn(image->log), checkpointed = seen, dirty_since = 0;
+    bool idle = true, drive;
+    while (pause_for(background, idle, seen, &drive)) {
+        uint64_t last = log_last_lsn(image->log);
+        if (log_poisoned(image->log)) {
+            idle = true;
+            continue;
+        }
+        if ((drive || last == seen) && log_durable_lsn(image->log) < last) {
+            vde_status status = log_wait(image->log, last);
+            (void)status; /* a failure poisons: whoever asks learns it */
+        }
+        if (last == seen && log_durable_lsn(image->log) == last) {
+            vde_status status = log_mark(image->log);
+            (void)status;
+        }
+        if (last != checkpointed && dirty_since == 0)
+            dirty_since = monotonic_ms();
+        bool old = dirty_since && monotonic_ms() - dirty_since >= image->checkpoint_ms;
+        if (old || checkpoint_due(image)) {
+            if (checkpoint_run(image, 0) == VDE_OK)
+                checkpointed = last;
+            dirty_since = 0;
+        }
+        idle = last == seen && last == checkpointed && log_durable_lsn(image->log) == last;
+        seen = last;
+    }
+    return NULL;
+}
+
+vde_status background_start(struct vde_image *image)
+{
+    struct background *background = calloc(1, sizeof *background);
+    if (!background)
+        return fail_nomem("background thread");
+    background->image = image;
+    pthread_mutex_init(&background->mutex, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&background->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    image->background = background;
+    int failed = pthread_create(&background->thread, NULL, run, background);
+    if (failed) {
+        pthread_cond_destroy(&background->wake);
+        pthread_mutex_destroy(&background->mutex);
+        free(background);
+        image->background = NULL;
+        return vde_error_errno(failed, "background thread", "pthread_create");
+    }
+    return VDE_OK;
+}
+
+void background_stop(struct vde_image *image)
+{
+    struct background *background = image->background;
+    if (!background)
+        return;
+    pthread_mutex_lock(&background->mutex);
+    background->stop = true;
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->mutex);
+    pthread_join(background->thread, NULL);
+    pthread_cond_destroy(&background->wake);
+    pthread_mutex_destroy(&background->mutex);
+    free(background);
+    image->background = NULL;
+}
+
+void background_drive(struct vde_image *image)
+{
+    struct background *background = image->background;
+    if (!background)
+        return;
+    pthread_mutex_lock(&background->mutex);
+    background->drive = true;
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->mutex);
+}
+
+void background_kick(struct vde_image *image)
+{
+    struct background *background = image->background;
+    if (!background) {
+        if (checkpoint_due(image)) {
+            vde_status status = checkpoint_run(image, 0);
+            (void)status; /* the record is in; the next checkpoint tries again */
+        }
+        return;
+    }
+    if (!atomic_load(&background->asleep))
+        return;
+    pthread_mutex_lock(&background->mutex);
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->mutex);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* checkpoint.c -- the only place that orders writes outside the log:
+ *
+ *   cut (gate) -> cut durable -> nodes and extents -> bitmaps of the cut, index -> flush -> superblock A, flush, B, flush
+ *   -> publish -> release what the checkpoint before dropped
+ *
+ * Up to the bitmaps a failure undoes itself: the frozen overlay stays and the next checkpoint tries again. From there on a
+ * failure poisons. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fail.h"
+#include "pool/merge.h"
+#include "tree/spill.h"
+
+#define LOG_DUE_BYTES (64ull << 20)
+#define DUE_OPS 300000u
+
+bool checkpoint_due(struct vde_image *image)
+{
+    struct log_status status;
+    log_status(image->log, &status);
+    lock_take(&image->views_lock);
+    uint64_t start = image->sb_published.log_start;
+    lock_drop(&image->views_lock);
+    uint64_t bytes = status.head - start;
+    uint64_t lsn;
+    struct layers *layers = layers_pin(image, false, &lsn);
+    bool large = overlay_bytes(layers->overlays[0]) > image->memory_bytes / 4 ||
+                 overlay_entries(layers->overlays[0]) > DUE_OPS;
+    layers_unpin(image, layers);
+    return large || bytes > min_u64(status.ring_bytes / 3, LOG_DUE_BYTES);
+}
+
+/* Freeze the active overlay, unless one is frozen still from a checkpoint that was given up. */
+static vde_status cut(struct vde_image *image)
+{
+    if (image->current->overlays[1])
+        return VDE_OK;
+    struct overlay *fresh;
+    VDE_TRY(overlay_create(&fresh));
+    lock_take(log_gate(image->log));
+    vde_status status = layers_freeze(image, fresh);
+    if (status == VDE_OK) {
+        image->cut_lsn = log_last_lsn(image->log);
+        image->cut_time_us = image->last_time_us;
+        image->cut_next_id = atomic_load(&image->next_id);
+        image->frozen_pending = image->active_pending;
+        image->active_pending = (struct pending){0};
+        log_cut(image->log);
+    }
+    lock_drop(log_gate(image->log));
+    if (status != VDE_OK)
+        overlay_unref(fresh);
+    return status;
+}
+
+/* Extents that records up to the cut name were written and flushed with them: they are in use now. */
+static vde_status mark_named(struct vde_image *image, const struct overlay *overlay)
+{
+    struct overlay_iterator iterator;
+    struct overlay_entry entry;
+    overlay_seek(&iterator, overlay, UINT64_MAX, 0, NULL, 0);
+    for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
+        overlay_entry(&iterator, &entry);
+        if (entry.kind == VALUE_EXTENT) {
+            struct disk_ptr disk;
+            memcpy(&disk, entry.value, sizeof disk);
+            VDE_TRY(space_mark(image->space, le64_get(disk.address), le32_get(disk.blocks), true));
+        } else if (entry.kind == VALUE_SPILLED) {
+            for (unsigned i = 0; i < spill_count(entry.value); i++) {
+                struct ptr p = spill_extent(entry.value, i);
+                VDE_TRY(space_mark(image->space, p.address, p.blocks, true));
+            }
+        }
+    }
+    return VDE_OK;
+}
+
+static vde_status mark_runs(struct vde_image *image, const struct runs *runs, bool used)
+{
+    for (size_t i = 0; i < runs->count; i++)
+        VDE_TRY(space_mark(image->space, runs->items[i].address, runs->items[i].blocks, used));
+    return VDE_OK;
+}
+
+static vde_status defer(struct vde_image *image, uint64_t generation, const struct runs *runs)
+{
+    size_t need = image->deferred_count + runs->count;
+    if (need > image->deferred_capacity) {
+        size_t capacity = max_u64(need, image->deferred_capacity * 2);
+        struct deferred_run *grown = realloc(image->deferred, capacity * sizeof *grown);
+        if (!grown)
+            return fail_nomem("deferred frees");
+        image->deferred = grown;
+        image->deferred_capacity = capacity;
+    }
+    for (size_t i = 0; i < runs->count; i++)
+        image->deferred[image->deferred_count++] =
+            (struct deferred_run){generation, runs->items[i].address, runs->items[i].blocks};
+    return VDE_OK;
+}
+
+/* Checkpoint `durable` is on the medium: runs dropped by earlier ones, that no pinned reader can reach, are free. */
+static void release_deferred(struct vde_image *image, uint64_t durable)
+{
+    uint64_t oldest = layers_oldest_generation(image), blocks = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < image->deferred_count; i++) {
+        struct deferred_run run = image->deferred[i];
+        if (run.generation < durable && run.generation <= oldest) {
+            for (uint64_t b = 0; b < run.blocks; b++)
+                node_cache_forget(image->cache, run.address + b);
+            space_release(image->space, run.address, run.blocks);
+            continue;
+        }
+        blocks += run.blocks;
+        image->deferred[kept++] = run;
+    }
+    image->deferred_count = kept;
+    lock_take(&image->views_lock);
+    image->deferred_blocks = blocks;
+    lock_drop(&image->views_lock);
+}
+
+static struct superblock next_superblock(struct vde_image *image, const struct merge *merge, struct tree_root catalog,
+                                         unsigned flags)
+{
+    struct superblock sb = image->sb;
+    sb.sequence++;
+    sb.epoch += flags & CHECKPOINT_RECOVERY ? 1 : 0;
+    sb.checkpoint_lsn = image->cut_lsn;
+    sb.log_previous = image->sb.log_start;
+    log_cut_place(image->log, &sb.log_start, &sb.log_chain);
+    sb.last_time_us = image->cut_time_us;
+    sb.next_id = image->cut_next_id;
+    sb.autoclear = flags & CHECKPOINT_CLEAN ? FEATURE_AUTOCLEAR_CLEAN : 0;
+    sb.written_us = image_now_us(image);
+    sb.meta_nodes = (uint64_t)((int64_t)sb.meta_nodes + merge->nodes);
+    sb.catalog = catalog;
+    return sb;
+}
+
+/* Bitmaps, flush, superblocks. Any failure poisons. */
+static vde_status commit_checkpoint(struct vde_image *image, struct merge *merge, struct superblock *sb)
+{
+    VDE_TRY(mark_named(image, merge->overlay));
+    VDE_TRY(mark_runs(image, &merge->allocated, true));
+    VDE_TRY(mark_runs(image, &merge->freed, false));
+    VDE_TRY(defer(image, sb->sequence, &merge->freed));
+    VDE_TRY(space_write(image->space, sb->sequence, sb));
+    VDE_TRY(image->device->ops->flush(image->device));
+    return superblocks_write(image->device, &image->label, sb);
+}
+
+static void publish(struct vde_image *image, const struct superblock *sb, struct layers *fresh)
+{
+    lock_take(log_gate(image->log));
+    vde_status status = layers_publish(image, sb->sequence, sb->catalog, fresh);
+    (void)status; /* can't fail: its memory is `fresh` */
+    uint64_t reserved = image->frozen_pending.reserved;
+    image->frozen_pending = (struct pending){0};
+    lock_take(&image->views_lock);
+    image->sb_published = *sb;
+    lock_drop(&image->views_lock);
+    lock_drop(log_gate(image->log));
+    image->sb = *sb;
+    space_unreserve(image->space, reserved);
+    log_retain(image->log, sb->log_previous);
+    atomic_fetch_add(&image->checkpoints, 1);
+    release_deferred(image, sb->sequence);
+}
+
+static void give_up(struct vde_image *image, const struct merge *merge)
+{
+    for (size_t i = 0; i < merge->allocated.count; i++) {
+        for (uint64_t b = 0; b < merge->allocated.items[i].blocks; b++)
+            node_cache_forget(image->cache, merge->allocated.items[i].address + b);
+        space_release(image->space, merge->allocated.items[i].address, merge->allocated.items[i].blocks);
+    }
+}
+
+static vde_status run_locked(struct vde_image *image, unsigned flags)
+{
+    VDE_TRY(cut(image));
+    VDE_TRY(log_wait(image->log, image->cut_lsn));
+    struct layers *fresh = calloc(1, sizeof *fresh);
+    if (!fresh)
+        return fail_nomem("layers");
+    uint64_t lsn;
+    struct layers *layers = layers_pin(image, false, &lsn);
+    struct merge merge;
+    struct tree_root catalog = {0};
+    vde_status status = merge_init(&merge, image, layers->overlays[1], image->cut_lsn, layers);
+    if (status == VDE_OK)
+        status = merge_run(&merge, &catalog);
+    if (status != VDE_OK) {
+        struct vde_error error;
+        error_save(&error);
+        give_up(image, &merge);
+        error_restore(&error);
+    } else {
+        struct superblock sb = next_superblock(image, &merge, catalog, flags);
+        status = commit_checkpoint(image, &merge, &sb);
+        layers_unpin(image, layers);
+        layers = NULL;
+        if (status != VDE_OK) {
+            struct vde_error error;
+            error_save(&error);
+            log_poison(image->log);
+            error_restore(&error);
+        } else {
+            publish(image, &sb, fresh);
+            fresh = NULL;
+        }
+    }
+    merge_done(&merge);
+    free(fresh);
+    if (layers)
+        layers_unpin(image, layers);
+    return status;
+}
+
+vde_status checkpoint_run(struct vde_image *image, unsigned flags)
+{
+    lock_take(&image->checkpoint_lock);
+    vde_status status = VDE_OK;
+    if (log_poisoned(image->log))
+        status = fail_as(VDE_POISONED, "image");
+    else
+        status = run_locked(image, flags);
+    lock_drop(&image->checkpoint_lock);
+    return status;
+}
+
+vde_status vde_image_checkpoint(vde_image *image)
+{
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
+    return checkpoint_run(image, 0);
+}

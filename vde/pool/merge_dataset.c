@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* merge_dataset.c -- one dataset's changes into its tree: a stage for every snapshot taken since the last checkpoint, so
+ * that each snapshot gets the root of exactly its LSN. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "pool/merge.h"
+#include "tree/spill.h"
+
+static bool owns_extents(enum value_kind kind)
+{
+    return kind == VALUE_SPILLED || kind == VALUE_EXTENT;
+}
+
+static unsigned extent_count(const struct overlay_entry *entry)
+{
+    return entry->kind == VALUE_EXTENT ? 1 : spill_count(entry->value);
+}
+
+static struct ptr extent_of(const struct overlay_entry *entry, unsigned index)
+{
+    struct disk_ptr disk;
+    if (entry->kind == VALUE_SPILLED)
+        return spill_extent(entry->value, index);
+    memcpy(&disk, entry->value, sizeof disk);
+    return ptr_get(&disk);
+}
+
+/* A version that no tree will ever see: its extents go. */
+static vde_status free_version(struct merge *merge, const struct overlay_entry *entry)
+{
+    if (!owns_extents(entry->kind))
+        return VDE_OK;
+    for (unsigned i = 0; i < extent_count(entry); i++) {
+        struct ptr p = extent_of(entry, i);
+        VDE_TRY(runs_add(&merge->freed, p.address, p.blocks));
+    }
+    return VDE_OK;
+}
+
+/* References in log records carry no birth: it is the record's LSN. */
+static vde_status add_owner(struct changes *changes, const struct overlay_entry *entry)
+{
+    uint8_t value[SPILL_DESCRIPTOR_MAX + 1024];
+    if (entry->value_size > sizeof value)
+        return fail_corrupt("log record %llu|a reference of %zu bytes|a shorter one", (unsigned long long)entry->lsn,
+                            entry->value_size);
+    memcpy(value, entry->value, entry->value_size);
+    size_t at = entry->kind == VALUE_SPILLED ? sizeof(struct disk_spill) : 0;
+    for (unsigned i = 0; i < extent_count(entry); i++, at += sizeof(struct disk_ptr)) {
+        struct disk_ptr disk;
+        memcpy(&disk, value + at, sizeof disk);
+        disk.birth = le64(entry->lsn);
+        memcpy(value + at, &disk, sizeof disk);
+    }
+    return changes_add(changes, entry->key, entry->key_size, entry->kind, value, entry->value_size, true);
+}
+
+static bool same_key(const struct overlay_entry *a, const struct overlay_entry *b)
+{
+    return a->dataset == b->dataset && a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0;
+}
+
+vde_status merge_collect(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through,
+                         struct changes *changes)
+{
+    struct overlay_iterator iterator;
+    struct overlay_entry entry, chosen = {0};
+    overlay_seek(&iterator, merge->overlay, UINT64_MAX, dataset, NULL, 0);
+    for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
+        overlay_entry(&iterator, &entry);
+        if (entry.dataset != dataset)
+            break;
+        if (entry.lsn <= after || entry.lsn > through)
+            continue;
+        if (chosen.key && same_key(&chosen, &entry)) {
+            VDE_TRY(free_version(merge, &entry));
+            continue;
+        }
+        chosen = entry;
+        if (owns_extents(entry.kind))
+            VDE_TRY(add_owner(changes, &entry));
+        else
+            VDE_TRY(changes_add(changes, entry.key, entry.key_size, entry.kind, entry.value, entry.value_size, false));
+    }
+    return VDE_OK;
+}
+
+vde_status merge_discard(struct merge *merge, uint64_t dataset)
+{
+    struct overlay_iterator iterator;
+    struct overlay_entry entry;
+    overlay_seek(&iterator, merge->overlay, UINT64_MAX, dataset, NULL, 0);
+    for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
+        overlay_entry(&iterator, &entry);
+        if (entry.dataset != dataset)
+            break;
+        VDE_TRY(free_version(merge, &entry));
+    }
+    return VDE_OK;
+}
+
+/* The oldest snapshot of the dataset in the frozen overlay with LSN > after that still exists at the cut. */
+static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t *ret_lsn, uint64_t *ret_tag)
+{
+    uint8_t key[CATALOG_KEY_MAX];
+    struct overlay_iterator iterator;
+    struct overlay_entry entry;
+    bool found = false;
+    overlay_seek(&iterator, merge->overlay, merge->cut_lsn, DATASET_CATALOG, key, key_snapshot(key, dataset, 0));
+    for (; overlay_valid(&iterator); overlay_next(&iterator)) {
+        overlay_entry(&iterator, &entry);
+        if (entry.dataset != DATASET_CATALOG || entry.key_size != 17 || entry.key[0] != CATALOG_KEY_SNAPSHOT ||
+            be64_get(entry.key + 1) != dataset)
+            break;
+        if (entry.kind == VALUE_DELETE || entry.lsn <= after || (found && entry.lsn >= *ret_lsn))
+            continue;
+        found = true;
+        *ret_lsn = entry.lsn;
+        *ret_tag = be64_get(entry.key + 9);
+    }
+    return found;
+}
+
+static vde_status stage(struct merge *merge, struct dataset_record *record, uint64_t after, uint64_t through)
+{
+    struct changes changes = {0};
+    vde_status status = merge_collect(merge, record->id, after, through, &changes);
+    if (status == VDE_OK && changes.count > 0) {
+        uint64_t nodes = record->root.nodes;
+        merge->writer.birth = through;
+        merge->newest_snapshot = record->newest_snapshot;
+        status = tree_apply(&merge->writer, record->id, &record->root, changes.ops, changes.count);
+        merge->nodes += (int64_t)record->root.nodes - (int64_t)nodes;
+        merge->writer.birth = merge->cut_lsn;
+    }
+    changes_done(&changes);
+    return status;
+}
+
+static vde_status note_snapshot(struct merge *merge, struct dataset_record *record, uint64_t lsn, uint64_t tag)
+{
+    struct snapshot_record snapshot = {lsn, record->root};
+    struct disk_snapshot disk;
+    uint8_t key[CATALOG_KEY_MAX];
+    snapshot_record_put(&snapshot, &disk);
+    VDE_TRY(changes_add(&merge->catalog_changes, key, key_snapshot(key, record->id, tag), VALUE_INLINE, &disk,
+                        sizeof disk, true));
+    vde_le64 value = le64(tag);
+    record->newest_snapshot = lsn;
+    return changes_add(&merge->catalog_changes, key, key_lsn(key, record->id, lsn), VALUE_INLINE, &value, sizeof value,
+                       true);
+}
+
+vde_status merge_dataset(struct merge *merge, struct dataset_record *record)
+{
+    uint64_t after = 0, lsn = 0, tag = 0;
+    while (next_snapshot(merge, record->id, after, &lsn, &tag)) {
+        VDE_TRY(stage(merge, record, after, lsn));
+        VDE_TRY(note_snapshot(merge, record, lsn, tag));
+        after = lsn;
+    }
+    return stage(merge, record, after, UINT64_MAX);
+}
+
+static int compare_dead(const void *a, const void *b)
+{
+    const struct dead *x = a, *y = b;
+    if (x->newest != y->newest)
+        return x->newest < y->newest ? -1 : 1;
+    if (x->birth != y->birth)
+        return x->birth < y->birth ? -1 : 1;
+    return x->address < y->address ? -1 : x->address > y->address;
+}
+
+vde_status merge_dead(struct merge *merge, struct dataset_record *record)
+{
+    if (merge->dead_count == 0)
+        return VDE_OK;
+    qsort(merge->dead, merge->dead_count, sizeof *merge->dead, compare_dead);
+    struct changes changes = {0};
+    vde_status status = VDE_OK;
+    for (size_t i = 0; i < merge->dead_count && status == VDE_OK; i++) {
+        uint8_t key[24];
+        vde_le32 blocks = le32(merge->dead[i].blocks);
+        key_dead(key, merge->dead[i].newest, merge->dead[i].birth, merge->dead[i].address);
+        status = changes_add(&changes, key, sizeof key, VALUE_INLINE, &blocks, sizeof blocks, true);
+    }
+    merge->dead_count = 0;
+    merge->free_all = true; /* nothing but the newest version refers to a dead tree's nodes */
+    if (status == VDE_OK)
+        status = tree_apply(&merge->writer, record->id | DATASET_DEAD_BIT, &record->dead, changes.ops, changes.count);
+    merge->free_all = false;
+    changes_done(&changes);
+    return status;
+}

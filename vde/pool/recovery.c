@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* recovery.c -- replay the log after the newest checkpoint. Two passes: the first finds the end and how far flushes are
+ * on record, the second applies, verifying what the unacknowledged tail names. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/checksum.h"
+#include "base/fail.h"
+#include "pool/pool.h"
+#include "tree/spill.h"
+
+struct end {
+    uint64_t position, chain, next_lsn, flushed_through;
+    bool torn;
+};
+
+static vde_status open_reader(struct vde_image *image, struct log_reader **ret_reader)
+{
+    return log_reader_open(image->device, layout_region(&image->label.layout, REGION_LOG), image->seed,
+                           image->sb.epoch, image->sb.log_start, image->sb.log_chain, image->sb.checkpoint_lsn + 1,
+                           ret_reader);
+}
+
+static vde_status find_end(struct vde_image *image, struct end *ret_end)
+{
+    struct log_reader *reader;
+    struct end end = {.next_lsn = image->sb.checkpoint_lsn + 1};
+    VDE_TRY(open_reader(image, &reader));
+    const uint8_t *bytes;
+    struct frame frame;
+    vde_status status;
+    while ((status = log_reader_next(reader, &bytes, &frame)) == VDE_OK) {
+        end.next_lsn = frame.first_lsn + frame.count;
+        end.flushed_through = frame.flushed_through;
+    }
+    log_reader_end(reader, &end.position, &end.chain, &end.torn);
+    log_reader_close(reader);
+    if (status != VDE_NOT_FOUND)
+        return status;
+    *ret_end = end;
+    return VDE_OK;
+}
+
+static vde_status verify_extent(struct vde_image *image, struct ptr p, bool *ret_valid)
+{
+    *ret_valid = false;
+    if (p.blocks == 0 || p.bytes > (uint64_t)p.blocks * BLOCK_BYTES || p.blocks > SPILL_EXTENT_MAX_BYTES / BLOCK_BYTES ||
+        !layout_allocatable(&image->label.layout, p.address) ||
+        !layout_allocatable(&image->label.layout, p.address + p.blocks - 1))
+        return fail_corrupt("log extent at block %llu|%u blocks, %u bytes|a run in the heap",
+                            (unsigned long long)p.address, p.blocks, p.bytes);
+    void *buffer = aligned_alloc(BLOCK_BYTES, (size_t)p.blocks * BLOCK_BYTES);
+    if (!buffer)
+        return fail_nomem("recovery");
+    vde_status status = image_read(image, p.address, buffer, p.blocks);
+    if (status == VDE_OK)
+        *ret_valid = checksum(buffer, p.bytes, image->seed ^ p.address) == p.checksum;
+    free(buffer);
+    return status;
+}
+
+/* Call `visit` for every extent that the operations name. */
+static vde_status each_extent(struct vde_image *image, const uint8_t *ops, uint32_t count,
+                              vde_status (*visit)(struct vde_image *, struct ptr, bool *), bool *ret_ok)
+{
+    *ret_ok = true;
+    for (uint32_t i = 0; i < count && *ret_ok; i++) {
+        struct op op;
+        ops = op_get(ops, &op);
+        if (op.kind == VALUE_EXTENT) {
+            struct disk_ptr disk;
+            if (op.value_size < sizeof disk)
+                return fail_corrupt("log operation|an extent of %zu bytes|a pointer", op.value_size);
+            memcpy(&disk, op.value, sizeof disk);
+            VDE_TRY(visit(image, ptr_get(&disk), ret_ok));
+        } else if (op.kind == VALUE_SPILLED) {
+            VDE_TRY(spill_verify(op.value, op.value_size, "log operation"));
+            for (unsigned n = 0; n < spill_count(op.value) && *ret_ok; n++)
+                VDE_TRY(visit(image, spill_extent(op.value, n), ret_ok));
+        }
+    }
+    return VDE_OK;
+}
+
+static vde_status claim(struct vde_image *image, struct ptr p, bool *ret_ok)
+{
+    *ret_ok = true;
+    return image->space ? space_claim(image->space, p.address, p.blocks) : VDE_OK;
+}
+
+static vde_status apply_record(struct vde_image *image, const struct disk_record *record, const uint8_t *ops)
+{
+    bool ok;
+    uint32_t count = le32_get(record->count);
+    struct overlay *overlay = image->current->overlays[0];
+    size_t bytes;
+    VDE_TRY(each_extent(image, ops, count, claim, &ok));
+    measure_ops(ops, count, &bytes);
+    VDE_TRY(overlay_reserve(overlay, count, bytes));
+    apply_ops(image, overlay, le64_get(record->lsn), ops, count);
+    image->last_time_us = max_u64(image->last_time_us, le64_get(record->time_us));
+    image->replayed_records++;
+    image->replayed_bytes += le32_get(record->bytes);
+    return VDE_OK;
+}
+
+/* Apply one frame; *ret_stop is set at the first record of the unacknowledged tail whose payload is not there. */
+static vde_status apply_frame(struct vde_image *image, const uint8_t *bytes, const struct frame *frame,
+                              uint64_t flushed_through, bool *ret_stop)
+{
+    const uint8_t *at = bytes + sizeof(struct disk_frame);
+    for (uint32_t i = 0; i < frame->count; i++) {
+        struct disk_record record;
+        memcpy(&record, at, sizeof record);
+        const uint8_t *ops = at + sizeof record;
+        if (le64_get(record.lsn) > flushed_through) {
+            bool valid;
+            VDE_TRY(each_extent(image, ops, le32_get(record.count), verify_extent, &valid));
+            if (!valid) {
+                image->dropped_tail_lsn = le64_get(record.lsn);
+                *ret_stop = true;
+                return VDE_OK;
+            }
+        }
+        VDE_TRY(apply_record(image, &record, ops));
+        at += le32_get(record.bytes);
+    }
+    return VDE_OK;
+}
+
+static vde_status apply_all(struct vde_image *image, const struct end *end)
+{
+    struct log_reader *reader;
+    VDE_TRY(open_reader(image, &reader));
+    bool stop = false;
+    vde_status status = VDE_OK;
+    while (!stop && status == VDE_OK) {
+        const uint8_t *bytes;
+        struct frame frame;
+        uint64_t position, chain;
+        bool torn;
+        log_reader_end(reader, &position, &chain, &torn);
+        if (position == end->position)
+            break;
+        status = log_reader_next(reader, &bytes, &frame);
+        if (status == VDE_OK)
+            status = apply_frame(image, bytes, &frame, end->flushed_through, &stop);
+    }
+    log_reader_close(reader);
+    return status;
+}
+
+vde_status recovery_replay(struct vde_image *image, struct log_start *ret_start)
+{
+    image->last_time_us = image->sb.last_time_us;
+    *ret_start = (struct log_start){image->sb.log_start, image->sb.log_chain, image->sb.log_start,
+                                    image->sb.checkpoint_lsn, image->sb.epoch};
+    if (image->sb.autoclear & FEATURE_AUTOCLEAR_CLEAN)
+        return VDE_OK;
+    struct end end;
+    VDE_TRY(find_end(image, &end));
+    VDE_TRY(apply_all(image, &end));
+    if (end.torn && image->dropped_tail_lsn == 0)
+        image->dropped_tail_lsn = end.next_lsn;
+    ret_start->position = end.position;
+    ret_start->chain = end.chain;
+    ret_start->last_lsn = image->dropped_tail_lsn ? image->dropped_tail_lsn - 1 : end.next_lsn - 1;
+    return VDE_OK;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* submit.c -- the gate: validate, reserve everything that can fail, take the LSN, log, apply. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fail.h"
+#include "pool/map.h"
+#include "pool/txn.h"
+
+#define FLUSH_FIRST_BYTES (1u << 20) /* larger payloads are flushed before their record, so recovery reads little */
+#define SPACE_TRIES 3u               /* checkpoints that may bring deferred blocks back */
+
+/* Was this catalog key written after the check that the builder made? Only overlays can tell, and they need no I/O. */
+static bool written(const struct vde_image *image, const struct absent_key *absent)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct overlay_entry entry;
+        const struct overlay *overlay = image->current->overlays[i];
+        if (overlay && overlay_get(overlay, DATASET_CATALOG, absent->key, absent->key_size, UINT64_MAX, &entry))
+            return entry.kind != VALUE_DELETE;
+    }
+    return false;
+}
+
+static bool creates(const vde_txn *txn, uint64_t dataset)
+{
+    uint8_t key[16];
+    size_t size = key_dataset(key, dataset);
+    for (size_t i = 0; i < txn->absent_count; i++)
+        if (txn->absent[i].key_size == size && memcmp(txn->absent[i].key, key, size) == 0)
+            return true;
+    return false;
+}
+
+static vde_status validate_append(const struct registry_entry *stream, const struct append *append)
+{
+    unsigned long long id = append->stream, first = append->first, last = stream->last_number;
+    if (stream->dropped)
+        return fail_as(VDE_NOT_FOUND, "stream %llu|a dropped stream|an existing one", id);
+    if (!stream->has_last)
+        return VDE_OK;
+    if (append->first <= stream->last_number)
+        return fail_as(VDE_EXISTS, "stream %llu|number %llu, which exists|%llu, the next", id, first, last + 1);
+    if (append->first > stream->last_number + 1)
+        return fail_as(VDE_GAP, "stream %llu|number %llu|%llu, the next", id, first, last + 1);
+    if (append->timed && append->first_time_us && append->first_time_us < stream->last_time_us)
+        return fail_as(VDE_INVAL, "stream %llu entry %llu|a time before the stream's last|a later one", id, first);
+    return VDE_OK;
+}
+
+/* Gate held. Raises the transaction's least time so that entry times never decrease. */
+static vde_status validate(vde_txn *txn)
+{
+    struct vde_image *image = txn->image;
+    for (size_t i = 0; i < txn->touched_count; i++) {
+        struct registry_entry *entry = registry_find(&image->registry, REGISTRY_DATASET, txn->touched[i]);
+        if ((!entry || entry->dropped) && !creates(txn, txn->touched[i]))
+            return fail_as(VDE_NOT_FOUND, "dataset %llu|no such dataset|an existing one",
+                           (unsigned long long)txn->touched[i]);
+    }
+    for (size_t i = 0; i < txn->absent_count; i++)
+        if (written(image, &txn->absent[i]))
+            return fail_as(VDE_EXISTS, "%s|exists already|a new one", txn->absent[i].what);
+    for (size_t i = 0; i < txn->append_count; i++) {
+        struct registry_entry *stream = registry_find(&image->registry, REGISTRY_STREAM, txn->appends[i].stream);
+        if (!stream)
+            return fail_as(VDE_INVAL, "stream %llu|not loaded|a loaded one",
+                           (unsigned long long)txn->appends[i].stream);
+        VDE_TRY(validate_append(stream, &txn->appends[i]));
+        if (txn->appends[i].untimed)
+            txn->min_time_us = max_u64(txn->min_time_us,
+                                       max_u64(stream->last_time_us, txn->appends[i].last_time_us) + 1);
+    }
+    return VDE_OK;
+}
+
+uint64_t pending_blocks(const struct vde_image *image, uint64_t ops, uint64_t bytes)
+{
+    if (ops == 0)
+        return 0;
+    uint64_t paths = min_u64(ops * 3, image->sb_published.meta_nodes + ops / 8 + 8);
+    return paths + div_up(bytes * 2, BLOCK_BYTES) + ops / 64 + 4;
+}
+
+/* Gate held: keep the space that the trees will need for this record. */
+static vde_status reserve_space(vde_txn *txn, size_t bytes, uint64_t *ret_blocks)
+{
+    struct pending *p = &txn->image->active_pending;
+    uint64_t need = pending_blocks(txn->image, p->ops + txn->count, p->bytes + bytes);
+    *ret_blocks = need > p->reserved ? need - p->reserved : 0;
+    return space_reserve(txn->image->space, *ret_blocks, txn->frees ? SPACE_DELETE : SPACE_NORMAL);
+}
+
+static void patch_times(vde_txn *txn, uint64_t time_us)
+{
+    vde_le64 time = le64(time_us);
+    for (size_t i = 0; i < txn->patch_count; i++)
+        memcpy(txn->ops + txn->patches[i], &time, sizeof time);
+}
+
+/* Gate held. TIMED_OUT: the ring is full. */
+static vde_status submit_once(vde_txn *txn, size_t bytes, struct vde_commit *ret_commit)
+{
+    struct vde_image *image = txn->image;
+    struct overlay *overlay = image->current->overlays[0];
+    uint64_t blocks, lsn;
+    VDE_TRY(validate(txn));
+    VDE_TRY(overlay_reserve(overlay, txn->count, bytes));
+    VDE_TRY(reserve_space(txn, bytes, &blocks));
+    vde_status status = log_prepare(image->log, txn->ops_size);
+    if (status != VDE_OK) {
+        space_unreserve(image->space, blocks);
+        return status;
+    }
+    uint64_t time_us = max_u64(max_u64(image_now_us(image), image->last_time_us + 1), txn->min_time_us);
+    patch_times(txn, time_us);
+    bool flush = txn->data_bytes > 0 && txn->data_bytes <= FLUSH_FIRST_BYTES;
+    /* From here on only success or poison. Applied first: whoever sees the LSN finds the record whole. */
+    apply_ops(image, overlay, log_last_lsn(image->log) + 1, txn->ops, txn->count);
+    log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, flush, &lsn);
+    image->last_time_us = time_us;
+    image->active_pending.ops += txn->count;
+    image->active_pending.bytes += bytes;
+    image->active_pending.reserved += blocks;
+    txn->submitted = true;
+    *ret_commit = (struct vde_commit){lsn, time_us};
+    return VDE_OK;
+}
+
+static vde_status flush_data(vde_txn *txn)
+{
+    if (txn->data_bytes <= FLUSH_FIRST_BYTES)
+        return VDE_OK;
+    vde_status status = txn->image->device->ops->flush(txn->image->device);
+    if (status != VDE_OK)
+        log_poison(txn->image->log);
+    return status;
+}
+
+vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
+{
+    struct vde_image *image = txn->image;
+    if (txn->submitted || txn->count == 0)
+        return fail_as(VDE_INVAL, "transaction|%s|changes that are not submitted yet",
+                       txn->submitted ? "submitted already" : "empty");
+    if (log_poisoned(image->log))
+        return fail_as(VDE_POISONED, "image");
+    VDE_TRY(flush_data(txn));
+    size_t bytes;
+    measure_ops(txn->ops, txn->count, &bytes);
+    for (unsigned space_tries = 0;;) {
+        lock_take(log_gate(image->log));
+        vde_status status = submit_once(txn, bytes, ret_commit);
+        lock_drop(log_gate(image->log));
+        if (status == VDE_NOSPC && space_tries++ < SPACE_TRIES) {
+            struct vde_error error;
+            error_save(&error);
+            VDE_TRY(checkpoint_run(image, 0));
+            error_restore(&error);
+            continue;
+        }
+        if (status == VDE_TIMED_OUT) { /* the ring is full: a checkpoint makes room, a second one if two are kept */
+            VDE_TRY(checkpoint_run(image, 0));
+            continue;
+        }
+        if (status == VDE_OK)
+            background_kick(image);
+        return status;
+    }
+}
+
+vde_status vde_image_wait(vde_image *image, uint64_t lsn)
+{
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
+    return log_wait(image->log, lsn);
+}
+
+vde_status vde_txn_commit(vde_txn *txn, struct vde_commit *ret_commit)
+{
+    VDE_TRY(vde_txn_submit(txn, ret_commit));
+    return log_wait(txn->image->log, ret_commit->lsn);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* txn.c -- build a transaction: every call encodes operations, so that submit only copies bytes. */
+#include "pool/txn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fail.h"
+#include "pool/map.h"
+
+vde_status vde_txn_create(vde_image *image, vde_txn **ret_txn)
+{
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
+    vde_txn *txn = calloc(1, sizeof *txn);
+    if (!txn)
+        return fail_nomem("transaction");
+    txn->image = image;
+    *ret_txn = txn;
+    return VDE_OK;
+}
+
+void vde_txn_destroy(vde_txn *txn)
+{
+    if (!txn)
+        return;
+    if (!txn->submitted)
+        for (size_t i = 0; i < txn->extent_count; i++)
+            space_release(txn->image->space, txn->extents[i].address, txn->extents[i].blocks);
+    free(txn->ops);
+    free(txn->touched);
+    free(txn->appends);
+    free(txn->absent);
+    free(txn->extents);
+    free(txn->patches);
+    free(txn);
+}
+
+uint64_t vde_id_reserve(vde_image *image)
+{
+    return atomic_fetch_add(&image->next_id, 1);
+}
+
+size_t vde_txn_size(const vde_txn *txn)
+{
+    return sizeof(struct disk_record) + txn->ops_size;
+}
+
+void vde_txn_time_at_least(vde_txn *txn, uint64_t time_us)
+{
+    txn->min_time_us = max_u64(txn->min_time_us, time_us);
+}
+
+void vde_txn_frees_space(vde_txn *txn)
+{
+    txn->frees = true;
+}
+
+/* Room for one more element in a growing array. */
+static vde_status reserve(void **array, size_t *capacity, size_t count, size_t element)
+{
+    if (count < *capacity)
+        return VDE_OK;
+    size_t more = *capacity ? *capacity * 2 : 4;
+    void *grown = realloc(*array, more * element);
+    if (!grown)
+        return fail_nomem("transaction");
+    *array = grown;
+    *capacity = more;
+    return VDE_OK;
+}
+
+static vde_status reserve_ops(vde_txn *txn, size_t size)
+{
+    size_t need;
+    if (!checked_add(txn->ops_size, size, &need) || need > UINT32_MAX / 2)
+        return fail_as(VDE_TOO_LARGE, "transaction|%zu bytes more|a smaller transaction", size);
+    if (need <= txn->ops_capacity)
+        return VDE_OK;
+    size_t capacity = txn->ops_capacity ? txn->ops_capacity : 512;
+    while (capacity < need)
+        capacity *= 2;
+    uint8_t *ops = realloc(txn->ops, capacity);
+    if (!ops)
+        return fail_nomem("transaction");
+    txn->ops = ops;
+    txn->ops_capacity = capacity;
+    return VDE_OK;
+}
+
+vde_status txn_op(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, enum value_kind kind,
+                  const void *value, size_t value_size)
+{
+    VDE_TRY(reserve_ops(txn, op_size(key_size, value_size)));
+    struct op op = {dataset, key, key_size, kind, value, value_size};
+    op_put(txn->ops + txn->ops_size, &op);
+    txn->ops_size += op_size(key_size, value_size);
+    txn->count++;
+    return VDE_OK;
+}
+
+static vde_status touch(vde_txn *txn, uint64_t dataset)
+{
+    if (txn->touched_count > 0 && txn->touched[txn->touched_count - 1] == dataset)
+        return VDE_OK;
+    VDE_TRY(reserve((void **)&txn->touched, &txn->touched_capacity, txn->touched_count, sizeof *txn->touched));
+    txn->touched[txn->touched_count++] = dataset;
+    return registry_load_dataset(txn->image, dataset);
+}
+
+static vde_status require_absent(vde_txn *txn, const uint8_t *key, size_t key_size, const char *what)
+{
+    VDE_TRY(reserve((void **)&txn->absent, &txn->absent_capacity, txn->absent_count, sizeof *txn->absent));
+    struct absent_key *absent = &txn->absent[txn->absent_count++];
+    memcpy(absent->key, key, key_size);
+    absent->key_size = key_size;
+    absent->what = what;
+    return VDE_OK;
+}
+
+static vde_status check_key(size_t key_size)
+{
+    if (key_size == 0 || key_size > VDE_KEY_MAX)
+        return fail_as(VDE_INVAL, "key|%zu bytes|1 to %u", key_size, VDE_KEY_MAX);
+    return VDE_OK;
+}
+
+static vde_status check_user_dataset(uint64_t dataset)
+{
+    if (dataset < ID_FIRST || dataset >= ID_LIMIT)
+        return fail_as(VDE_INVAL, "dataset %llu|a reserved id|an id from vde_id_reserve", (unsigned long long)dataset);
+    return VDE_OK;
+}
+
+vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name)
+{
+    VDE_TRY(check_user_dataset(id));
+    struct dataset_record record = {.id = id, .kind = DATASET_KIND_KV};
+    uint8_t key[CATALOG_KEY_MAX];
+    if (name) {
+        size_t size = strlen(name);
+        if (size == 0 || size > DATASET_NAME_MAX)
+            return fail_as(VDE_INVAL, "dataset name|%zu bytes|1 to %u", size, DATASET_NAME_MAX);
+        memcpy(record.name, name, size + 1);
+        size_t key_size = key_name(key, name, size);
+        vde_le64 value = le64(id);
+        VDE_TRY(require_absent(txn, key, key_size, "dataset name"));
+        VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &value, sizeof value));
+    }
+    struct disk_dataset disk;
+    dataset_record_put(&record, &disk);
+    size_t key_size = key_dataset(key, id);
+    VDE_TRY(require_absent(txn, key, key_size, "dataset id"));
+    VDE_TRY(registry_note_created(txn->image, id));
+    return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
+}
+
+vde_status vde_txn_dataset_drop(vde_txn *txn, uint64_t id)
+{
+    VDE_TRY(check_user_dataset(id));
+    VDE_TRY(touch(txn, id));
+    vde_view *view;
+    struct dataset_record record;
+    VDE_TRY(vde_view_open_pending(txn->image, &view));
+    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
+    vde_status status = map_dataset_record(&catalog, id, &record);
+    vde_view_close(view);
+    VDE_TRY(status);
+    uint8_t key[CATALOG_KEY_MAX];
+    if (record.name[0])
+        VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_name(key, record.name, strlen(record.name)), VALUE_DELETE, NULL,
+                       0));
+    txn->frees = true;
+    return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 'd', id), VALUE_INLINE, NULL, 0);
+}
+
+vde_status vde_txn_put(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, const void *value,
+                       size_t value_size)
+{
+    VDE_TRY(check_user_dataset(dataset));
+    VDE_TRY(check_key(key_size));
+    if (value_size > VDE_VALUE_MAX)
+        return fail_as(VDE_TOO_LARGE, "value|%zu bytes|at most %u", value_size, VDE_VALUE_MAX);
+    VDE_TRY(touch(txn, dataset));
+    if (value_size <= STREAM_INLINE_MAX && value_size <= log_record_limit(txn->image->log) / 2)
+        return txn_op(txn, dataset, key, key_size, VALUE_INLINE, value, value_size);
+    return txn_spill(txn, dataset, key, key_size, value, value_size);
+}
+
+vde_status vde_txn_delete(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size)
+{
+    VDE_TRY(check_user_dataset(dataset));
+    VDE_TRY(check_key(key_size));
+    VDE_TRY(touch(txn, dataset));
+    return txn_op(txn, dataset, key, key_size, VALUE_DELETE, NULL, 0);
+}
+
+vde_status vde_txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag)
+{
+    VDE_TRY(check_user_dataset(dataset));
+    if (tag == 0)
+        return fail_as(VDE_INVAL, "snapshot tag|0|any other number");
+    VDE_TRY(touch(txn, dataset));
+    struct disk_snapshot disk;
+    memset(&disk, 0, sizeof disk);
+    uint8_t key[CATALOG_KEY_MAX];
+    size_t key_size = key_snapshot(key, dataset, tag);
+    VDE_TRY(require_absent(txn, key, key_size, "snapshot"));
+    return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
+}
+
+vde_status vde_txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag)
+{
+    VDE_TRY(check_user_dataset(dataset));
+    VDE_TRY(touch(txn, dataset));
+    vde_view *view;
+    struct map map;
+    VDE_TRY(vde_view_open_pending(txn->image, &view));
+    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
+    vde_status status = map_open(&catalog, dataset, tag, &map);
+    vde_view_close(view);
+    VDE_TRY(status);
+    uint8_t key[CATALOG_KEY_MAX];
+    txn->frees = true;
+    return txn_op(txn, DATASET_CATALOG, key, key_snapshot(key, dataset, tag), VALUE_DELETE, NULL, 0);
+}
+
+/* Where this transaction leaves a stream; a new place when it has not touched it yet. */
+static vde_status append_place(vde_txn *txn, uint64_t stream, struct append **ret_append)
+{
+    for (size_t i = txn->append_count; i-- > 0;)
+        if (txn->appends[i].stream == stream) {
+            *ret_append = &txn->appends[i];
+            return VDE_OK;
+        }
+    VDE_TRY(reserve((void **)&txn->appends, &txn->append_capacity, txn->append_count, sizeof *txn->appends));
+    VDE_TRY(registry_load_stream(txn->image, stream));
+    *ret_append = &txn->appends[txn->append_count++];
+    **ret_append = (struct append){.stream = stream};
+    return VDE_OK;
+}
+
+vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64_t time_us, const void *data,
+                          size_t size)
+{
+    VDE_TRY(check_user_dataset(stream));
+    if (size > VDE_VALUE_MAX)
+        return fail_as(VDE_TOO_LARGE, "stream entry|%zu bytes|at most %u", size, VDE_VALUE_MAX);
+    struct append *append;
+    VDE_TRY(append_place(txn, stream, &append));
+    if (append->count > 0 && number != append->first + append->count)
+        return fail_as(number < append->first + append->count ? VDE_EXISTS : VDE_GAP,
+                       "stream %llu|number %llu|%llu, the next in this transaction", (unsigned long long)stream,
+                       (unsigned long long)number, (unsigned long long)(append->first + append->count));
+    if (time_us && time_us < append->last_time_us)
+        return fail_as(VDE_INVAL, "stream %llu entry %llu|a time before the entry ahead of it|times that never decrease",
+                       (unsigned long long)stream, (unsigned long long)number);
+    uint8_t key[16];
+    struct disk_log_entry head = {le64(time_us), le32((uint32_t)size), le32(0)};
+    bool big = size > STREAM_INLINE_MAX || size > log_record_limit(txn->image->log) / 2;
+    if (big) {
+        head.flags = le32(ENTRY_BIG);
+        VDE_TRY(txn_spill(txn, DATASET_HISTORY, key, key_stream(key, stream | STREAM_BIG_BIT, number), data, size));
+    }
+    size_t value_size = sizeof head + (big ? 0 : size);
+    VDE_TRY(reserve((void **)&txn->patches, &txn->patch_capacity, txn->patch_count, sizeof *txn->patches));
+    VDE_TRY(reserve_ops(txn, op_size(16, value_size)));
+    uint8_t *at = txn->ops + txn->ops_size;
+    struct disk_op op = {le64(DATASET_HISTORY), le32((uint32_t)value_size), le16(16), VALUE_INLINE, 0};
+    memcpy(at, &op, sizeof op);
+    key_stream(at + sizeof op, stream, number);
+    memcpy(at + sizeof op + 16, &head, sizeof head);
+    if (!big && size)
+        memcpy(at + sizeof op + 16 + sizeof head, data, size);
+    if (time_us == 0)
+        txn->patches[txn->patch_count++] = txn->ops_size + sizeof op + 16;
+    else
+        append->last_time_us = time_us;
+    append->timed |= time_us != 0;
+    append->untimed |= time_us == 0;
+    if (append->count == 0) {
+        append->first = number;
+        append->first_time_us = time_us;
+    }
+    append->count++;
+    txn->ops_size += op_size(16, value_size);
+    txn->count++;
+    return VDE_OK;
+}
+
+vde_status vde_txn_stream_drop(vde_txn *txn, uint64_t stream)
+{
+    VDE_TRY(check_user_dataset(stream));
+    VDE_TRY(registry_load_stream(txn->image, stream));
+    uint8_t key[CATALOG_KEY_MAX];
+    txn->frees = true;
+    return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 's', stream), VALUE_INLINE, NULL, 0);
+}
+
+vde_status txn_own_extent(vde_txn *txn, uint64_t address, uint64_t blocks)
+{
+    VDE_TRY(reserve((void **)&txn->extents, &txn->extent_capacity, txn->extent_count, sizeof *txn->extents));
+    txn->extents[txn->extent_count++] = (struct extent){address, blocks};
+    txn->data_bytes += blocks * BLOCK_BYTES;
+    return VDE_OK;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* txn.h -- a transaction being built. */
+#ifndef VDE_POOL_TXN_H
+#define VDE_POOL_TXN_H
+
+#include "pool/pool.h"
+
+struct append {
+    uint64_t stream, first, count;
+    uint64_t first_time_us, last_time_us; /* of the entries that carry their own */
+    bool timed, untimed;
+};
+
+struct absent_key {
+    uint8_t key[CATALOG_KEY_MAX];
+    size_t key_size;
+    const char *what;
+};
+
+struct extent {
+    uint64_t address, blocks;
+};
+
+struct vde_txn {
+    struct vde_image *image;
+    uint8_t *ops;           /* encoded operations */
+    size_t ops_size, ops_capacity;
+    uint32_t count;
+    uint64_t *touched;      /* datasets that must exist at submit */
+    size_t touched_count, touched_capacity;
+    struct append *appends; /* streams and the numbers they get */
+    size_t append_count, append_capacity;
+    struct absent_key *absent; /* catalog keys that must not exist at submit */
+    size_t absent_count, absent_capacity;
+    struct extent *extents; /* allocated for this transaction: given back if it is never submitted */
+    size_t extent_count, extent_capacity;
+    size_t *patches;        /* places of entry times that become the transaction's time */
+    size_t patch_count, patch_capacity;
+    uint64_t data_bytes;    /* written to the heap for this transaction */
+    uint64_t min_time_us;
+    bool frees, submitted;
+};
+
+vde_status txn_op(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, enum value_kind kind,
+                  const void *value, size_t value_size);
+/* Write a value to the heap now and put its descriptor. */
+vde_status txn_spill(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, const void *value, size_t size);
+/* The transaction owns this allocation until it is submitted. */
+vde_status txn_own_extent(vde_txn *txn, uint64_t address, uint64_t blocks);
+
+/* registry_load.c: make sure that the registry knows a dataset or stream, reading the trees when it does not. */
+vde_status registry_load_dataset(struct vde_image *image, uint64_t dataset);
+vde_status registry_load_stream(struct vde_image *image, uint64_t stream);
+/* A dataset that a transaction being built creates: nobody else can know its id. */
+vde_status registry_note_created(struct vde_image *image, uint64_t dataset);
+
+/* stream_end.c: last entry of a stream in a map of the history dataset. NOT_FOUND when it has none. */
+struct map;
+vde_status stream_last(const struct map *history, uint64_t stream, uint64_t *ret_number, uint64_t *ret_time_us);
+
+/* Allocate for data, running checkpoints when those can bring space back. */
+vde_status data_allocate(struct vde_image *image, uint32_t blocks, uint64_t *ret_address);
+#endif
