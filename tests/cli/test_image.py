@@ -6,6 +6,8 @@ import os
 import pathlib
 import random
 import re
+import shutil
+import subprocess
 import time
 import unittest
 
@@ -73,6 +75,34 @@ class Format(VdectlCase):
         self.run_ok("format", self.image, "--size", "16M")
         with Locked(self.image):
             self.run_fails(BUSY, "BUSY", "format", self.image, "--size", "16M", "--force")
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("losetup"), "needs root and losetup")
+class Device(VdectlCase):
+    image_size = None
+
+    def setUp(self):
+        super().setUp()
+        with open(self.path("disk"), "wb") as file:
+            file.truncate(32 * MIB)
+        done = subprocess.run(
+            ["losetup", "--find", "--show", self.path("disk")], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            self.skipTest(f"no loop device: {done.stderr.strip()}")
+        self.device = done.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", self.device], check=False)
+
+    def test_a_block_device_is_named_with_its_size_first(self):
+        lines = self.run_ok("format", self.device).splitlines()
+        self.assertTrue(lines[0].startswith(f"{self.device}: device, 32.0 MiB"), lines[0])
+        info = self.run_json("info", "info", self.device)
+        self.assertTrue(info["device"]["block_device"])
+        self.run_ok("check", self.device)
+        self.run_fails(FAILED, "EXISTS", "format", self.device)
+        made = self.run_json("format", "format", self.device, "--force")
+        self.assertEqual(made["target"]["kind"], "device")
+        self.assertEqual(made["target"]["size_bytes"], 32 * MIB)
 
 
 class Info(VdectlCase):

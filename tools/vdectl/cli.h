@@ -110,6 +110,10 @@ uint64_t cli_now_us(void);
 /* --- errors.c --------------------------------------------------------------------------------------------------- */
 /* Print the calling thread's error detail for `status`; returns the exit status that belongs to it. */
 int cli_failed(const struct cli *cli, vde_status status);
+/* The same for a call about the image as a whole: the message names its path. */
+int cli_failed_image(const struct cli *cli, vde_status status);
+/* Put "PREFIX: " before the object of the calling thread's error detail. */
+void cli_error_prefix(const char *prefix);
 /* Exit status of a status, nothing printed. */
 int cli_exit_of(vde_status status);
 /* Print a usage error about `object`; returns CLI_USAGE. */

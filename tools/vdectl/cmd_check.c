@@ -113,7 +113,7 @@ static int run_check(struct cli *cli)
     progress_done();
     int result = CLI_DONE;
     if (status != VDE_OK) {
-        result = cli_failed(cli, status);
+        result = cli_failed_image(cli, status);
     } else {
         if (cli->json)
             print_json(&run);
@@ -145,7 +145,7 @@ static int run_checkpoint(struct cli *cli)
     if (status == VDE_OK)
         status = vde_image_checkpoint(cli->image);
     if (status != VDE_OK)
-        return cli_failed(cli, status);
+        return cli_failed_image(cli, status);
     struct vde_image_info info;
     vde_image_info(cli->image, &info);
     if (cli->json) {

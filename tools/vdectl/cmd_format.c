@@ -96,16 +96,16 @@ static int run(struct cli *cli)
     struct target target;
     vde_status status = look(cli, &target);
     if (status != VDE_OK)
-        return cli_failed(cli, status);
+        return cli_failed_image(cli, status);
     if (!cli->json)
         print_target(cli, &target);
     status = cli_wait_busy(cli, attempt, &format);
     if (status != VDE_OK)
-        return cli_failed(cli, status);
+        return cli_failed_image(cli, status);
     struct vde_image_info info;
     status = vde_image_probe(cli->image_path, &info);
     if (status != VDE_OK)
-        return cli_failed(cli, status);
+        return cli_failed_image(cli, status);
     print_result(cli, &target, &info);
     return CLI_DONE;
 }

@@ -65,9 +65,26 @@ static json_t *open_json(const struct vde_image_info *info)
     return object;
 }
 
-/* What only an open tells is left out when the image is busy, rather than shown as zero. */
-static void print_json(const struct cli *cli, const struct vde_image_info *info, bool busy)
+/* What the table layer counts; false when there is no telling, which says nothing against the image. */
+static bool get_stats(struct cli *cli, struct lh_stats *ret_stats)
 {
+    return lh_open(cli->image, NULL, &cli->lakehouse) == VDE_OK && lh_get_stats(cli->lakehouse, ret_stats) == VDE_OK;
+}
+
+static json_t *tables_json(const struct lh_stats *stats)
+{
+    json_t *object = json_object();
+    json_put(object, "namespaces", json_u64(stats->namespaces));
+    json_put(object, "tables", json_u64(stats->tables));
+    json_put(object, "versions", json_u64(stats->versions));
+    json_put(object, "entries", json_u64(stats->entries));
+    return object;
+}
+
+/* What only an open tells is left out when the image is busy, rather than shown as zero. */
+static void print_json(struct cli *cli, const struct vde_image_info *info, bool busy)
+{
+    struct lh_stats stats;
     char text[OUT_TEXT];
     json_t *object = json_object(), *features = json_array(), *superblock = json_object();
     for (unsigned i = 0; i < 8 && info->features[i][0]; i++)
@@ -90,6 +107,8 @@ static void print_json(const struct cli *cli, const struct vde_image_info *info,
         json_put(object, "log", log_json(info));
         json_put(object, "space", space_json(info));
         json_put(object, "open", open_json(info));
+        if (get_stats(cli, &stats))
+            json_put(object, "tables", tables_json(&stats));
     }
     json_print(object);
 }
@@ -111,8 +130,9 @@ static void print_label(const struct cli *cli, const struct vde_image_info *info
               (unsigned long long)info->checkpoint_lsn);
 }
 
-static void print_opened(const struct cli *cli, const struct vde_image_info *info)
+static void print_opened(struct cli *cli, const struct vde_image_info *info)
 {
+    struct lh_stats stats;
     char a[OUT_TEXT], b[OUT_TEXT], c[OUT_TEXT];
     const struct vde_device_info *device = &info->device;
     out_field("backend", WIDTH, "%s, %s%s%s%s", device->backend, device->direct ? "O_DIRECT" : "buffered",
@@ -127,6 +147,9 @@ static void print_opened(const struct cli *cli, const struct vde_image_info *inf
     out_field("", WIDTH, "%s freed with the next checkpoint, %s kept for deletes",
               out_size(cli, info->deferred_bytes, a), out_size(cli, info->slop_bytes, b));
     out_field("open", WIDTH, "%s", info->open_report);
+    if (get_stats(cli, &stats))
+        out_field("tables", WIDTH, "%llu in %llu namespaces, %llu versions", (unsigned long long)stats.tables,
+                  (unsigned long long)stats.namespaces, (unsigned long long)stats.versions);
 }
 
 static void print_regions(const struct cli *cli, const struct vde_image_info *info)
@@ -153,9 +176,9 @@ static int run(struct cli *cli)
     } else if (busy) {
         vde_status status = vde_image_probe(cli->image_path, &info);
         if (status != VDE_OK)
-            return cli_failed(cli, status);
+            return cli_failed_image(cli, status);
     } else {
-        return cli_failed(cli, opened);
+        return cli_failed_image(cli, opened);
     }
     if (cli->json) {
         print_json(cli, &info, busy);

@@ -53,14 +53,9 @@ static int print_refused(const struct cli *cli, uint64_t line, vde_status status
         fflush(stdout);
         return cli_exit_of(status);
     }
-    char object[384];
-    snprintf(object, sizeof object, "line %llu: %.320s", (unsigned long long)line, error.object);
-    bool plain = error.expected[0] == '\0'; /* a free text stands in `found` then */
-    if (plain)
-        vde_error_text(status, object, "%s", error.found[0] ? error.found : error.text);
-    else
-        vde_error_set(status, object, error.found, error.expected);
-    vde_error_set_retryable(error.retryable);
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "line %llu", (unsigned long long)line);
+    cli_error_prefix(prefix);
     return cli_failed(cli, status);
 }
 

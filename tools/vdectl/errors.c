@@ -54,6 +54,27 @@ int cli_failed(const struct cli *cli, vde_status status)
     return cli_exit_of(status);
 }
 
+void cli_error_prefix(const char *prefix)
+{
+    struct vde_error error = *vde_last_error();
+    char object[sizeof error.object];
+    bool plain = error.expected[0] == '\0' && !strstr(error.text, ": found "); /* a free text stands in `found` then */
+    snprintf(object, sizeof object, "%.*s: %.*s", (int)sizeof object / 2 - 2, prefix, (int)sizeof object / 2 - 2,
+             error.object);
+    if (plain)
+        vde_error_text(error.status, object, "%s", error.found[0] ? error.found : vde_status_text(error.status));
+    else
+        vde_error_set(error.status, object, error.found, error.expected);
+    vde_error_set_retryable(error.retryable);
+}
+
+int cli_failed_image(const struct cli *cli, vde_status status)
+{
+    if (vde_last_error()->status == status && !strstr(vde_last_error()->text, cli->image_path))
+        cli_error_prefix(cli->image_path);
+    return cli_failed(cli, status);
+}
+
 int cli_error(const struct cli *cli, vde_status status, const char *object, const char *found, const char *expected)
 {
     vde_error_set(status, object, found, expected);

@@ -18,7 +18,10 @@ vde_status cli_open(struct cli *cli)
     opts.flags = VDE_OPEN_NO_THREADS | (cli->command->flags & CLI_WRITES ? 0u : VDE_OPEN_READ_ONLY);
     opts.backend = cli_option(cli, "backend");
     opts.wait_ms = cli->wait_ms;
-    return vde_image_open(cli->image_path, &opts, &cli->image);
+    vde_status status = vde_image_open(cli->image_path, &opts, &cli->image);
+    if (status != VDE_OK && !strstr(vde_last_error()->text, cli->image_path))
+        cli_error_prefix(cli->image_path);
+    return status;
 }
 
 vde_status cli_open_tables(struct cli *cli)

@@ -105,7 +105,8 @@ void out_field(const char *key, int width, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    printf("%s:%*s", key, width > (int)strlen(key) ? width - (int)strlen(key) : 1, "");
+    int size = (int)strlen(key);
+    printf("%s%s%*s", key, size ? ":" : " ", width > size ? width - size : 1, ""); /* no key: goes on from above */
     out_text(stdout, text, strlen(text));
     putchar('\n');
 }
