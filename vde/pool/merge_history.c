@@ -52,7 +52,7 @@ static vde_status pack(struct packer *packer, const struct changes *raw)
         struct overlay_entry entry;
         if (!overlay_get(packer->merge->overlay, DATASET_HISTORY, op->key, op->key_size, UINT64_MAX, &entry))
             return fail_corrupt("history|an entry that vanished|the entry");
-        if (!continues(packer, &entry))
+        if (packer->count > 0 && !continues(packer, &entry))
             VDE_TRY(emit(packer));
         packer->entries[packer->count++] = entry;
         packer->bytes += entry.value_size;
