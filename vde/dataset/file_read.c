@@ -109,8 +109,8 @@ static vde_status find_extent(vde_file *file, uint64_t offset, uint64_t *ret_sta
 static vde_status load_chunk(vde_file *file, uint64_t offset)
 {
     uint8_t value[1024];
-    size_t value_size;
-    uint64_t start;
+    size_t value_size = 0;
+    uint64_t start = 0;
     file->chunk_bytes = 0;
     VDE_TRY(find_extent(file, offset, &start, value, &value_size));
     struct disk_ptr disk;

@@ -105,7 +105,7 @@ static vde_status drain(vde_file_writer *writer)
     size_t done = 0;
     memset(writer->buffer + writer->used, 0, round_up(writer->used, BLOCK_BYTES) - writer->used);
     while (done < writer->used) {
-        uint32_t blocks;
+        uint32_t blocks = 0;
         VDE_TRY(write_extent(writer, done, writer->used - done, &blocks));
         done += (size_t)blocks * BLOCK_BYTES;
     }

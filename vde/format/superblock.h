@@ -25,7 +25,7 @@ struct disk_superblock {
     vde_le32 ring;             /* 0: A, 1: B */
     vde_le64 autoclear;        /* FEATURE_AUTOCLEAR_* */
     vde_le64 written_us;       /* when */
-    vde_le64 meta_nodes;       /* tree nodes of all trees, snapshots included */
+    vde_le64 meta_nodes;       /* nodes of the catalog and of the newest version of every dataset */
     struct disk_root catalog;
     uint8_t reserved[3896];    /* zero */
     vde_le64 checksum;         /* XXH3 of all before it, seed = image seed ^ block address */

@@ -106,7 +106,7 @@ static vde_status later_frame(struct log_reader *reader, const struct frame *fra
 
 static vde_status judge(struct log_reader *reader, const struct frame *frame)
 {
-    bool valid;
+    bool valid = false;
     VDE_TRY(later_frame(reader, frame, &valid));
     if (!valid)
         return VDE_OK;

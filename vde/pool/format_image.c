@@ -95,6 +95,25 @@ vde_status vde_image_format_device(struct vde_device *device, const struct vde_f
     return write_image(device, &label);
 }
 
+/* A file that is refused keeps its length: look before it is grown. */
+static vde_status refuse_foreign(const char *path, uint64_t size)
+{
+    char what[128] = "";
+    if (size < BLOCK_BYTES) {
+        snprintf(what, sizeof what, "a file of %llu bytes", (unsigned long long)size);
+        return vde_error_set(VDE_EXISTS, path, what, "nothing, or force");
+    }
+    struct vde_device *device;
+    VDE_TRY(vde_device_open(path, "sync", VDE_DEVICE_READ_ONLY, 0, &device));
+    vde_status status = probe_foreign_content(device, what, sizeof what);
+    struct vde_error error;
+    error_save(&error);
+    device->ops->close(device);
+    error_restore(&error);
+    VDE_TRY(status);
+    return what[0] ? vde_error_set(VDE_EXISTS, path, what, "nothing, or force") : VDE_OK;
+}
+
 vde_status vde_image_format(const char *path, const struct vde_format_opts *opts)
 {
     static const struct vde_format_opts defaults = VDE_FORMAT_OPTS_INIT;
@@ -113,6 +132,8 @@ vde_status vde_image_format(const char *path, const struct vde_format_opts *opts
             chosen.size_bytes = min_u64(space - space / FREE_SHARE, VDE_IMAGE_MAX_BYTES);
         }
     }
+    if (exists && regular && st.st_size > 0 && !(chosen.flags & VDE_FORMAT_FORCE))
+        VDE_TRY(refuse_foreign(path, (uint64_t)st.st_size));
     chosen.size_bytes &= ~(uint64_t)(BLOCK_BYTES - 1);
     struct layout layout; /* a bad size is refused before a file is made */
     if (chosen.size_bytes)

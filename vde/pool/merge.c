@@ -85,13 +85,15 @@ static vde_status delete_snapshots(struct merge *merge, struct dataset_record *r
     struct overlay_iterator iterator;
     struct overlay_entry entry;
     uint8_t key[CATALOG_KEY_MAX];
+    merge->gone.count = 0;
     overlay_seek(&iterator, merge->overlay, merge->cut_lsn, DATASET_CATALOG, key, key_snapshot(key, record->id, 0));
     for (; overlay_valid(&iterator); overlay_next(&iterator)) {
         overlay_entry(&iterator, &entry);
         if (entry.dataset != DATASET_CATALOG || entry.key_size != 17 || memcmp(entry.key, key, 9) != 0)
             break;
-        if (entry.kind == VALUE_DELETE)
-            VDE_TRY(merge_snapshot_delete(merge, record->id, be64_get(entry.key + 9), record));
+        /* Whatever the overlay says of a tag now, the snapshot that the trees know under it is gone: tags are created
+         * only where there is none. */
+        VDE_TRY(merge_snapshot_delete(merge, record->id, be64_get(entry.key + 9), record));
     }
     return VDE_OK;
 }

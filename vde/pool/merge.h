@@ -46,6 +46,7 @@ struct merge {
     struct tree_writer writer;
     enum space_class class;      /* for runs of several blocks */
     struct runs allocated, freed;
+    struct runs gone;            /* LSNs (as addresses) of the dataset's snapshots deleted by this checkpoint */
     int64_t nodes;               /* change of the number of nodes */
     /* drop() looks at these */
     bool free_all;               /* the dataset goes: nothing outlives it */

@@ -19,31 +19,51 @@ bool merge_is_zombie(struct merge *merge, uint8_t what, uint64_t id, vde_status 
     return status == VDE_OK;
 }
 
-/* LSNs of the snapshots next to `lsn` in the old catalog tree: 0 and UINT64_MAX where there are none. */
+static bool is_gone(const struct merge *merge, uint64_t lsn)
+{
+    for (size_t i = 0; i < merge->gone.count; i++)
+        if (lsn >= merge->gone.items[i].address && lsn - merge->gone.items[i].address < merge->gone.items[i].blocks)
+            return true;
+    return false;
+}
+
+/* The LSN that an 'l' record of this dataset under the cursor names; false when it stands elsewhere. */
+static bool lsn_record(const struct tree_cursor *cursor, const uint8_t *key, uint64_t *ret_lsn)
+{
+    const void *found;
+    size_t size;
+    struct tree_value value;
+    if (!tree_cursor_valid(cursor))
+        return false;
+    tree_cursor_record(cursor, &found, &size, &value);
+    if (size != 17 || memcmp(found, key, 9) != 0)
+        return false;
+    *ret_lsn = be64_get((const uint8_t *)found + 9);
+    return true;
+}
+
+/* LSNs of the surviving snapshots next to `lsn` in the old catalog tree: 0 and UINT64_MAX where there are none. */
 static vde_status neighbours(struct merge *merge, uint64_t dataset, uint64_t lsn, uint64_t *ret_before,
                              uint64_t *ret_after)
 {
     struct tree_cursor *cursor;
     uint8_t key[CATALOG_KEY_MAX];
-    const void *found;
-    size_t size;
-    struct tree_value value;
+    uint64_t found = lsn;
     *ret_before = 0;
     *ret_after = UINT64_MAX;
     VDE_TRY(tree_cursor_open(&merge->image->store, DATASET_CATALOG, &merge->catalog_base, &cursor));
-    vde_status status = tree_cursor_seek_before(cursor, key, key_lsn(key, dataset, lsn - 1));
-    if (status == VDE_OK && tree_cursor_valid(cursor)) {
-        tree_cursor_record(cursor, &found, &size, &value);
-        if (size == 17 && memcmp(found, key, 9) == 0)
-            *ret_before = be64_get((const uint8_t *)found + 9);
-    }
+    vde_status status;
+    do
+        status = tree_cursor_seek_before(cursor, key, key_lsn(key, dataset, found - 1));
+    while (status == VDE_OK && lsn_record(cursor, key, &found) && is_gone(merge, found) && found > 0);
+    if (status == VDE_OK && lsn_record(cursor, key, &found))
+        *ret_before = found;
     if (status == VDE_OK)
         status = tree_cursor_seek(cursor, key, key_lsn(key, dataset, lsn + 1));
-    if (status == VDE_OK && tree_cursor_valid(cursor)) {
-        tree_cursor_record(cursor, &found, &size, &value);
-        if (size == 17 && memcmp(found, key, 9) == 0)
-            *ret_after = be64_get((const uint8_t *)found + 9);
-    }
+    while (status == VDE_OK && lsn_record(cursor, key, &found) && is_gone(merge, found))
+        status = tree_cursor_next(cursor);
+    if (status == VDE_OK && lsn_record(cursor, key, &found))
+        *ret_after = found;
     tree_cursor_close(cursor);
     return status;
 }
@@ -109,6 +129,7 @@ vde_status merge_snapshot_delete(struct merge *merge, uint64_t dataset, uint64_t
     VDE_TRY(free_dead(merge, record, before, snapshot.lsn, after));
     if (record->newest_snapshot == snapshot.lsn)
         record->newest_snapshot = before;
+    VDE_TRY(runs_add(&merge->gone, snapshot.lsn, 1));
     return changes_add(&merge->catalog_changes, key, key_lsn(key, dataset, snapshot.lsn), VALUE_DELETE, NULL, 0, true);
 }
 

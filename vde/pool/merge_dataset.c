@@ -161,7 +161,7 @@ vde_status merge_dataset(struct merge *merge, struct dataset_record *record)
         VDE_TRY(note_snapshot(merge, record, lsn, tag));
         after = lsn;
     }
-    return stage(merge, record, after, UINT64_MAX);
+    return stage(merge, record, after, merge->cut_lsn);
 }
 
 static int compare_dead(const void *a, const void *b)

@@ -243,6 +243,7 @@ void merge_done(struct merge *merge)
     changes_done(&merge->catalog_changes);
     free(merge->allocated.items);
     free(merge->freed.items);
+    free(merge->gone.items);
     free(merge->dead);
     free(merge->buffer);
 }

@@ -151,12 +151,30 @@ static vde_status apply_all(struct vde_image *image, const struct end *end)
     return status;
 }
 
+/* After a clean close the next open writes its first frame where the log ended. One there means that the superblock of
+ * that open is lost: then the whole ring is looked at, which says so. */
+static vde_status written_since(struct vde_image *image, bool *ret_later)
+{
+    const struct region *ring = layout_region(&image->label.layout, REGION_LOG);
+    void *block = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
+    if (!block)
+        return fail_nomem("recovery");
+    struct frame frame;
+    vde_status status = image_read(image, ring->block + image->sb.log_start / BLOCK_BYTES % ring->blocks, block, 1);
+    *ret_later = status == VDE_OK && frame_peek(block, image->seed, &frame) && frame.epoch > image->sb.epoch;
+    free(block);
+    return status;
+}
+
 vde_status recovery_replay(struct vde_image *image, struct log_start *ret_start)
 {
     image->last_time_us = image->sb.last_time_us;
     *ret_start = (struct log_start){image->sb.log_start, image->sb.log_chain, image->sb.log_start,
                                     image->sb.checkpoint_lsn, image->sb.epoch};
+    bool later = true;
     if (image->sb.autoclear & FEATURE_AUTOCLEAR_CLEAN)
+        VDE_TRY(written_since(image, &later));
+    if (!later)
         return VDE_OK;
     struct end end;
     VDE_TRY(find_end(image, &end));

@@ -60,7 +60,9 @@ static vde_status validate(vde_txn *txn)
                            (unsigned long long)txn->touched[i]);
     }
     for (size_t i = 0; i < txn->absent_count; i++)
-        if (written(image, &txn->absent[i]))
+        if (txn->absent[i].generation != image->current->generation)
+            return VDE_PIN_EXPIRED; /* the trees changed: look there again, outside the gate */
+        else if (written(image, &txn->absent[i]))
             return fail_as(VDE_EXISTS, "%s|exists already|a new one", txn->absent[i].what);
     for (size_t i = 0; i < txn->append_count; i++) {
         struct registry_entry *stream = registry_find(&image->registry, REGISTRY_STREAM, txn->appends[i].stream);
@@ -153,6 +155,10 @@ vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
         lock_take(log_gate(image->log));
         vde_status status = submit_once(txn, bytes, ret_commit);
         lock_drop(log_gate(image->log));
+        if (status == VDE_PIN_EXPIRED) {
+            VDE_TRY(txn_check_absent(txn));
+            continue;
+        }
         if (status == VDE_NOSPC && space_tries++ < SPACE_TRIES) {
             struct vde_error error;
             error_save(&error);

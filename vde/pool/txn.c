@@ -116,7 +116,33 @@ static vde_status require_absent(vde_txn *txn, const uint8_t *key, size_t key_si
     memcpy(absent->key, key, key_size);
     absent->key_size = key_size;
     absent->what = what;
-    return VDE_OK;
+    absent->generation = 0;
+    return txn_check_absent(txn);
+}
+
+vde_status txn_check_absent(vde_txn *txn)
+{
+    vde_view *view;
+    VDE_TRY(vde_view_open_pending(txn->image, &view));
+    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
+    vde_status status = VDE_NOT_FOUND;
+    for (size_t i = 0; i < txn->absent_count && status == VDE_NOT_FOUND; i++) {
+        struct absent_key *absent = &txn->absent[i];
+        enum value_kind kind;
+        void *data = NULL;
+        size_t size;
+        uint64_t lsn;
+        if (absent->generation == view->layers->generation)
+            continue;
+        status = map_get(&catalog, absent->key, absent->key_size, &kind, &data, &size, &lsn);
+        free(data);
+        if (status == VDE_OK)
+            status = fail_as(VDE_EXISTS, "%s|exists already|a new one", absent->what);
+        else
+            absent->generation = view->layers->generation;
+    }
+    vde_view_close(view);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
 }
 
 static vde_status check_key(size_t key_size)

@@ -15,6 +15,7 @@ struct absent_key {
     uint8_t key[CATALOG_KEY_MAX];
     size_t key_size;
     const char *what;
+    uint64_t generation; /* of the trees in which it was found absent */
 };
 
 struct extent {
@@ -54,7 +55,10 @@ vde_status registry_load_stream(struct vde_image *image, uint64_t stream);
 /* A dataset that a transaction being built creates: nobody else can know its id. */
 vde_status registry_note_created(struct vde_image *image, uint64_t dataset);
 
-/* stream_end.c: last entry of a stream in a map of the history dataset. NOT_FOUND when it has none. */
+/* Look again, in the trees of now, for keys that must not exist: EXISTS names the first that does. */
+vde_status txn_check_absent(vde_txn *txn);
+
+/* batch.c: last entry of a stream in a map of the history dataset. NOT_FOUND when it has none. */
 struct map;
 vde_status stream_last(const struct map *history, uint64_t stream, uint64_t *ret_number, uint64_t *ret_time_us);
 
