@@ -30,6 +30,7 @@ struct list {
 };
 struct catalog {
     struct list datasets, snapshots, lsns, names;
+    struct list zombie_streams; /* uint64_t, ascending */
 };
 
 static vde_status append(struct list *list, const void *item, size_t size)
@@ -102,7 +103,7 @@ static vde_status visit_zombie(struct checker *c, struct catalog *catalog, const
     struct entry_dataset *dataset = r->key[1] == 'd' ? find_dataset(catalog, id) : NULL;
     if (dataset)
         dataset->zombie = true;
-    return VDE_OK;
+    return r->key[1] == 's' ? append(&catalog->zombie_streams, &id, sizeof id) : VDE_OK;
 }
 
 static vde_status visit_number(struct checker *c, struct catalog *catalog, const struct check_record *r)
@@ -285,14 +286,16 @@ static vde_status walk_dead(struct checker *c, struct dead_state *d)
     return status;
 }
 
-static vde_status walk_dataset(struct checker *c, const struct entry_dataset *entry,
-                               const struct entry_snapshot *snapshots, size_t count)
+/* The newest version, with what the engine's own datasets hold. */
+static vde_status walk_head(struct checker *c, const struct catalog *catalog, const struct entry_dataset *entry)
 {
     char name[64];
     struct history_state history;
     struct files_state files;
     memset(&history, 0, sizeof history);
     memset(&files, 0, sizeof files);
+    history.zombies = catalog->zombie_streams.items;
+    history.zombie_count = catalog->zombie_streams.count;
     snprintf(name, sizeof name, "dataset %llu", (unsigned long long)entry->id);
     struct check_tree head = {.tree = entry->id, .name = name, .root = entry->root};
     if (entry->id == DATASET_HISTORY)
@@ -309,22 +312,29 @@ static vde_status walk_dataset(struct checker *c, const struct entry_dataset *en
         check_files_end(c, &files);
     free(history.big);
     free(files.files);
-    VDE_TRY(status);
+    return status;
+}
+
+static vde_status walk_dataset(struct checker *c, const struct catalog *catalog, const struct entry_dataset *entry,
+                               const struct entry_snapshot *snapshots, size_t count)
+{
+    VDE_TRY(walk_head(c, catalog, entry));
     struct blockset swap = c->head;
     c->head = c->version;
     c->version = swap;
     for (size_t i = 0; i < count; i++) {
+        char name[64];
         snprintf(name, sizeof name, "dataset %llu snapshot %llu", (unsigned long long)entry->id,
                  (unsigned long long)snapshots[i].tag);
         struct check_tree tree = {.tree = entry->id, .name = name, .root = snapshots[i].root, .shares = true,
-                                  .skip_data = head.skip_data};
+                                  .skip_data = entry->id == DATASET_FILES && !(c->opts.flags & VDE_CHECK_DATA)};
         VDE_TRY(check_walk(c, &tree));
     }
     struct dead_state dead = {.c = c, .dataset = entry, .snapshots = snapshots, .snapshot_count = count};
     return walk_dead(c, &dead);
 }
 
-static vde_status walk_datasets(struct checker *c, struct catalog *catalog)
+static vde_status walk_datasets(struct checker *c, const struct catalog *catalog)
 {
     const struct entry_dataset *datasets = catalog->datasets.items;
     const struct entry_snapshot *snapshots = catalog->snapshots.items;
@@ -335,7 +345,7 @@ static vde_status walk_datasets(struct checker *c, struct catalog *catalog)
         size_t end = at;
         while (end < catalog->snapshots.count && snapshots[end].dataset == datasets[i].id)
             end++;
-        VDE_TRY(walk_dataset(c, &datasets[i], snapshots ? snapshots + at : NULL, end - at));
+        VDE_TRY(walk_dataset(c, catalog, &datasets[i], snapshots ? snapshots + at : NULL, end - at));
         at = end;
     }
     return VDE_OK;
@@ -354,12 +364,16 @@ vde_status check_catalog(struct checker *c)
     }
     if (status == VDE_OK)
         status = walk_datasets(c, &catalog);
-    if (status == VDE_OK && !c->incomplete && c->summary->nodes != c->sb.meta_nodes)
-        check_report(c, "superblock %llu|%llu tree nodes|%llu were reached", (unsigned long long)c->sb.sequence,
-                     (unsigned long long)c->sb.meta_nodes, (unsigned long long)c->summary->nodes);
+    uint64_t nodes = c->sb.catalog.nodes;
+    for (size_t i = 0; i < catalog.datasets.count; i++)
+        nodes += ((const struct entry_dataset *)catalog.datasets.items)[i].root.nodes;
+    if (status == VDE_OK && !c->incomplete && nodes != c->sb.meta_nodes)
+        check_report(c, "superblock %llu|%llu tree nodes|%llu as the roots say", (unsigned long long)c->sb.sequence,
+                     (unsigned long long)c->sb.meta_nodes, (unsigned long long)nodes);
     free(catalog.datasets.items);
     free(catalog.snapshots.items);
     free(catalog.lsns.items);
     free(catalog.names.items);
+    free(catalog.zombie_streams.items);
     return status;
 }

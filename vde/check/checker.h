@@ -81,6 +81,8 @@ struct history_state {
     uint64_t stream, next, last_time_us, last_lsn;
     struct { uint64_t stream, number; } *big; /* entries whose bytes are to be found */
     size_t big_count, big_capacity, big_at;
+    const uint64_t *zombies;  /* dropped streams, ascending: parts of them may be gone already */
+    size_t zombie_count;
 };
 vde_status check_history_record(struct checker *c, void *context, const struct check_record *record);
 void check_history_end(struct checker *c, struct history_state *state);

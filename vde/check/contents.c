@@ -21,12 +21,20 @@ static vde_status note_big(struct history_state *h, uint64_t stream, uint64_t nu
     return VDE_OK;
 }
 
+static bool is_zombie(const struct history_state *h, uint64_t stream)
+{
+    for (size_t i = 0; i < h->zombie_count; i++)
+        if (h->zombies[i] == stream)
+            return true;
+    return false;
+}
+
 /* Bytes of an entry that are kept apart: exactly those that batches announced, in the same order. */
 static void visit_big(struct checker *c, struct history_state *h, uint64_t stream, uint64_t number)
 {
     bool announced = h->big_at < h->big_count && h->big[h->big_at].stream == stream &&
                      h->big[h->big_at].number == number;
-    if (!announced && !c->incomplete)
+    if (!announced && !c->incomplete && !is_zombie(h, stream))
         check_report(c, "stream %llu entry %llu|bytes of a large entry that no batch lists|a batch",
                      (unsigned long long)stream, (unsigned long long)number);
     h->big_at += announced;

@@ -112,8 +112,7 @@ vde_status check_superblock(struct checker *c, bool *ret_found)
     if (a.sequence < b.sequence)
         check_report(c, "superblock ring A|sequence %llu|%llu as in ring B", (unsigned long long)a.sequence,
                      (unsigned long long)b.sequence);
-    bool crashed = b.sequence + 1 == a.sequence && !(a.autoclear & FEATURE_AUTOCLEAR_CLEAN);
-    if (b.sequence < a.sequence && !crashed)
+    if (b.sequence < a.sequence && b.sequence + 1 != a.sequence)
         check_report(c, "superblock ring B|sequence %llu|%llu as in ring A", (unsigned long long)b.sequence,
                      (unsigned long long)a.sequence);
     return VDE_OK;
