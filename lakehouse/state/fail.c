@@ -119,3 +119,13 @@ vde_status lh_error_restore(const struct lh_saved *saved)
     last_conflict = saved->conflict;
     return e->status;
 }
+
+vde_status lh_fail_again(vde_status status, vde_status to)
+{
+    if (status != VDE_INVAL)
+        return status;
+    struct lh_saved saved;
+    lh_error_save(&saved);
+    saved.error.status = to;
+    return lh_error_restore(&saved);
+}

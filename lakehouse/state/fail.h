@@ -26,6 +26,8 @@ vde_status lh_fail(vde_status status, const char *format, ...) VDE_PRINTF(2, 3);
 /* Raise LH_CONFLICT: `kind` is remembered for lh_last_conflict() and begins `found`. Text as above: object|found|expected. */
 vde_status lh_fail_conflict(enum lh_conflict kind, const char *format, ...) VDE_PRINTF(2, 3);
 vde_status lh_fail_nomem(const char *what);
+/* The model raises VDE_INVAL for texts that are not what they should be: raise it again as `to`. Other statuses pass. */
+vde_status lh_fail_again(vde_status status, vde_status to);
 /* Register the status names with the engine; idempotent. */
 void lh_status_register(void);
 
