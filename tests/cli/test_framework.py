@@ -115,6 +115,57 @@ class Grammar(VdectlCase):
             self.run_fails(USAGE, "USAGE", "checkpoint", "x.vde", option, says=option.split("=")[0])
         self.assertFalse(pathlib.Path(self.path("x.vde")).exists())
 
+    def accepts(self, option, text):
+        """Whether the option's value is read: what comes next is that the image is missing."""
+        status, _, err = self.run_any("table", "history", "missing.vde", "ns.t", option, text)
+        self.assertIn(status, (FAILED, USAGE), err)
+        return status == FAILED
+
+    def test_times(self):
+        for text in (
+            "2026-11-20T10:00:00Z",
+            "2026-11-20t10:00:00.123456789z",
+            "2026-11-20T10:00:00+02:00",
+            "2026-11-20 10:00",
+            "2026-11-20 10:00:59.5",
+            "2026-11-20",
+            "2024-02-29",
+            "-0s",
+            "-90s",
+            "-5m",
+            "-2h",
+            "-3d",
+            "-1w",
+        ):
+            self.assertTrue(self.accepts("--since", text), text)
+        for text in (
+            "",
+            "now",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-11-31",
+            "2026-11-20T",
+            "2026-11-20T24:00:00Z",
+            "2026-11-20T10:00:00.Z",
+            "2026-11-20T10:00:00Zx",
+            "2026-11-20T10:00:00+2:00",
+            "20261120",
+            "1969-12-31",
+            "10000-01-01",
+            "-2",
+            "-h",
+            "-2y",
+            "-2hh",
+            "--2h",
+        ):
+            self.assertFalse(self.accepts("--since", text), text)
+
+    def test_versions(self):
+        for text in ("0", "v0", "7", "v18446744073709551615"):
+            self.assertTrue(self.accepts("--to", text), text)
+        for text in ("", "v", "vv1", "-1", "1.0", "18446744073709551616", "0x1", " 1"):
+            self.assertFalse(self.accepts("--to", text), text)
+
     def test_counts_of_arguments(self):
         self.run_fails(USAGE, "USAGE", "info", says="IMAGE")
         self.run_fails(USAGE, "USAGE", "info", "x.vde", "y", says="arguments")

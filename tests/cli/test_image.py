@@ -234,6 +234,22 @@ class Check(VdectlCase):
         self.run_fails(DAMAGE, "CORRUPT", "file", "get", self.image, "ns.t", "part-0.parquet", self.path("out"))
         self.assertFalse(pathlib.Path(self.path("out")).exists())
 
+    def test_images_cut_short_or_blotted_out_never_pass(self):
+        whole = pathlib.Path(self.image).read_bytes()
+        blank = bytes(64 * 1024)
+        for name, content in (
+            ("empty", b""),
+            ("short", whole[: 1 * MIB]),
+            ("half", whole[: len(whole) // 2]),
+            ("odd", whole[:-1]),
+            ("rings", whole[: 64 * 1024] + blank + whole[128 * 1024 : -192 * 1024] + bytes(192 * 1024)),
+        ):
+            path = self.write(name, content)
+            for verb in (["check", path], ["info", path], ["checkpoint", path, "--wait=0"]):
+                status, _, err = self.run_any(*verb)
+                self.assertIn(status, (FAILED, DAMAGE), f"{name}: {verb[0]}: {err}")
+            self.assertEqual(pathlib.Path(path).read_bytes(), content, f"{name} was changed")
+
     def test_no_progress_bar_where_nobody_looks(self):
         _, _, err = self.run_any("check", self.image)
         self.assertEqual(err, "")

@@ -70,7 +70,7 @@ int cli_exclusive(const struct cli *cli, const char *const names[], uint32_t cou
 static int parse_option(struct cli *cli, int argc, char **argv, int *at)
 {
     const char *word = argv[*at];
-    const char *name = word[1] == '-' ? word + 2 : strncmp(word, "-i", 2) == 0 ? "image" : "";
+    const char *name = word[1] == '-' ? word + 2 : word[1] == 'i' ? "image" : strcmp(word, "-h") == 0 ? "help" : "";
     const char *value = NULL;
     size_t size = strcspn(name, "=");
     if (word[1] != '-') {
@@ -171,6 +171,8 @@ int cli_parse(struct cli *cli, const struct cli_command *command, int argc, char
             cli->args[cli->arg_count++] = argv[i];
         }
     }
+    if (cli_switch(cli, "help")) /* whatever else is missing */
+        return CLI_DONE;
     int status = take_common(cli);
     if (status == CLI_DONE && (command->flags & CLI_IMAGE))
         status = take_image(cli);

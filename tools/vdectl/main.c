@@ -54,14 +54,6 @@ static bool wants_json(int argc, char **argv)
     return false;
 }
 
-static bool wants_help(int argc, char **argv)
-{
-    for (int i = 0; i < argc && !same(argv[i], "--"); i++)
-        if (same(argv[i], "--help") || same(argv[i], "-h"))
-            return true;
-    return false;
-}
-
 /* Output that could not be written is a failure, whatever the verb did. */
 static int finish(int status)
 {
@@ -76,7 +68,9 @@ static int run(const struct cli_command *command, int argc, char **argv, bool js
 {
     struct cli cli = {.json = json};
     int status = cli_parse(&cli, command, argc, argv);
-    if (status == CLI_DONE)
+    if (status == CLI_DONE && cli_switch(&cli, "help"))
+        cli_help_command(command);
+    else if (status == CLI_DONE)
         status = command->run(&cli);
     progress_done();
     cli_close(&cli);
@@ -111,7 +105,7 @@ int main(int argc, char **argv)
     }
     if (!command)
         return cli_unknown(commands, noun, verb, json);
-    if (first == 2 || wants_help(argc - verb_at - 1, argv + verb_at + 1)) {
+    if (first == 2) {
         cli_help_command(command);
         return finish(CLI_DONE);
     }
