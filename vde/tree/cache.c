@@ -96,7 +96,7 @@ static void hash_node(const struct node_cache *cache, struct shard *shard, uint6
     node->next = *bucket;
     *bucket = (uint32_t)(node - cache->nodes);
     node->hashed = true;
-    node->used = true;
+    node->used = false; /* until it is asked for again: what is read once makes room before what is in use */
 }
 
 /* A frame nobody knows of, pinned once; NULL when all are pinned. */

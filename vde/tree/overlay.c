@@ -220,7 +220,8 @@ size_t overlay_entries(const struct overlay *overlay)
 vde_status overlay_reserve(struct overlay *overlay, size_t entries, size_t bytes)
 {
     size_t least;
-    if (!checked_mul(entries, entry_size(HEIGHT_MAX, 0, 0) + ALIGNMENT, &least) || !checked_add(least, bytes, &least))
+    if (!checked_mul(entries, entry_size(HEIGHT_MAX, 0, 0) + ALIGNMENT, &least) ||
+        !checked_add(least, bytes, &least) || least > SIZE_MAX / 2)
         return fail_nomem("overlay");
     least = round_up(least, ALIGNMENT);
     if (overlay->chunk->capacity - overlay->chunk->used >= least)
