@@ -16,7 +16,13 @@ import shutil
 import time
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 
 HERE = pathlib.Path(__file__).parent
 PLAIN = WriterProperties(compression="ZSTD")
@@ -48,7 +54,7 @@ def order_rows(first, count, days):
                 "amount": decimal.Decimal(i * 1999 + 1).scaleb(-2),
                 "weight": i / 7,
                 "paid": i % 2 == 0,
-                "at": datetime.datetime(2026, 11, day.day, i % 24, tzinfo=datetime.timezone.utc),
+                "at": datetime.datetime(2026, 11, day.day, i % 24, tzinfo=datetime.UTC),
                 "tags": [str(i), "x"] if i % 5 else None,
             }
         )

@@ -49,7 +49,7 @@ def without_nulls(value):
 
 def compare_checksum(where, crc, state):
     files = state["files"].values()
-    facts = {"numFiles": f"#{len(files)}", "tableSizeBytes": "#%d" % sum(int(file["size"][1:]) for file in files)}
+    facts = {"numFiles": f"#{len(files)}", "tableSizeBytes": f"#{sum(int(file['size'][1:]) for file in files)}"}
     for key, mine in facts.items():
         if crc[key] != mine:
             complain(where, f"{key} is {mine}, the checksum file says {crc[key]}")
