@@ -75,7 +75,7 @@ struct log_status {
     bool pending; /* records wait to be written */
 };
 void log_status(struct log *log, struct log_status *ret_status);
-/* Called after durable_lsn moved or the log was poisoned, on the leader's thread, without locks. */
+/* Set before the first append: called after durable_lsn moved or the log was poisoned, on the leader's thread, without locks. */
 void log_on_durable(struct log *log, void (*call)(void *context), void *context);
 
 /* Reading, for recovery and check. */

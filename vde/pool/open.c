@@ -112,8 +112,8 @@ static vde_status start_writing(struct vde_image *image, struct log_start *start
 {
     start->epoch = image->sb.epoch + 1;
     VDE_TRY(log_open(image->device, layout_region(&image->label.layout, REGION_LOG), image->seed, start, &image->log));
-    VDE_TRY(checkpoint_run(image, CHECKPOINT_RECOVERY));
-    return VDE_OK;
+    log_on_durable(image->log, queues_notify, image);
+    return checkpoint_run(image, CHECKPOINT_RECOVERY);
 }
 
 static vde_status load(struct vde_image *image)

@@ -88,6 +88,7 @@ struct vde_image {
     atomic_uint_least64_t next_id;
     atomic_uint_least64_t read_lsn; /* read-only images: everything replayed */
     atomic_uint_least64_t checkpoints, heap_bytes;
+    atomic_bool polled;     /* some queue has an eventfd */
 
     struct background *background;
     /* what this open did */
@@ -137,6 +138,9 @@ vde_status labels_read(struct vde_device *device, struct label *ret_label, struc
 
 /* recovery.c */
 vde_status recovery_replay(struct vde_image *image, struct log_start *ret_start);
+
+/* queue.c: tell whoever polls that the watermark moved. */
+void queues_notify(void *context);
 
 /* background.c */
 vde_status background_start(struct vde_image *image);

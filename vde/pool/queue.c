@@ -22,10 +22,13 @@ struct vde_queue {
     atomic_int fd;
 };
 
-static void notify(void *context)
+/* The log's durable_lsn moved, or never will. */
+void queues_notify(void *context)
 {
     struct vde_image *image = context;
     uint64_t one = 1;
+    if (!atomic_load(&image->polled))
+        return;
     lock_take(&image->views_lock);
     for (struct vde_queue *queue = image->queues; queue; queue = queue->next) {
         ssize_t written = write(atomic_load(&queue->fd), &one, sizeof one);
@@ -76,10 +79,10 @@ int vde_queue_fd(vde_queue *queue)
     if (fd < 0)
         return -1;
     atomic_store(&queue->fd, fd);
-    log_on_durable(queue->image->log, notify, queue->image);
     lock_take(&queue->image->views_lock);
     queue->next = queue->image->queues;
     queue->image->queues = queue;
+    atomic_store(&queue->image->polled, true);
     lock_drop(&queue->image->views_lock);
     return fd;
 }

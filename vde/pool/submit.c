@@ -108,6 +108,8 @@ static vde_status submit_once(vde_txn *txn, size_t bytes, struct vde_commit *ret
     struct overlay *overlay = image->current->overlays[0];
     uint64_t blocks, lsn;
     VDE_TRY(validate(txn));
+    if (overlay_bytes(overlay) > image->memory_bytes / 2)
+        return VDE_TIMED_OUT; /* over the budget: as if the ring were full */
     VDE_TRY(overlay_reserve(overlay, txn->count, bytes));
     VDE_TRY(reserve_space(txn, bytes, &blocks));
     vde_status status = log_prepare(image->log, txn->ops_size);
