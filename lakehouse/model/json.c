@@ -141,6 +141,20 @@ static vde_status escape(struct parser *ps)
     return VDE_OK;
 }
 
+/* What stands at a byte that skip_plain() stopped at and that is no quote: an escape or a character beyond ASCII. */
+static vde_status special(struct parser *ps, struct lh_json_token *token)
+{
+    if (*ps->at == '\\') {
+        token->escaped = 1;
+        return escape(ps);
+    }
+    size_t size = (uint8_t)*ps->at < 0x20 ? 0 : utf8_sequence((const uint8_t *)ps->at, (const uint8_t *)ps->end, false);
+    if (size == 0)
+        return fail_at(ps, "a character in UTF-8, controls escaped");
+    ps->at += size;
+    return VDE_OK;
+}
+
 /* At the opening quote. */
 static vde_status string(struct parser *ps)
 {
@@ -148,33 +162,27 @@ static vde_status string(struct parser *ps)
     struct lh_json_token *token = push(ps, LH_JSON_STRING);
     if (!token)
         return push_failed();
+    const char *at = ps->at, *end = ps->end;
     for (;;) {
-        ps->at = skip_plain(ps->at, ps->end);
-        if (ps->at == ps->end)
-            return fail_at(ps, "a closing quote");
-        if (*ps->at == '"')
+        at = skip_plain(at, end);
+        if (at != end && *at == '"')
             break;
-        if (*ps->at == '\\') {
+        /* JSON inside a string, as statistics are, escapes little but quotes. */
+        if (end - at >= 2 && at[0] == '\\' && at[1] == '"') {
             token->escaped = 1;
-            /* JSON inside a string, as statistics are, escapes little but quotes. */
-            if (ps->end - ps->at >= 2 && ps->at[1] == '"') {
-                ps->at += 2;
-                continue;
-            }
-            vde_status status = escape(ps);
-            if (status != VDE_OK)
-                return status;
+            at += 2;
             continue;
         }
-        size_t size = (uint8_t)*ps->at < 0x20
-                          ? 0
-                          : utf8_sequence((const uint8_t *)ps->at, (const uint8_t *)ps->end, false);
-        if (size == 0)
-            return fail_at(ps, "a character in UTF-8, controls escaped");
-        ps->at += size;
+        ps->at = at;
+        if (at == end)
+            return fail_at(ps, "a closing quote");
+        vde_status status = special(ps, token);
+        if (status != VDE_OK)
+            return status;
+        at = ps->at;
     }
-    token->end = (uint32_t)(ps->at - ps->json->text);
-    ps->at++;
+    token->end = (uint32_t)(at - ps->json->text);
+    ps->at = at + 1;
     return VDE_OK;
 }
 
