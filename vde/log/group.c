@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "log/log_private.h"
 
 static void futex_wait(atomic_uint *word, unsigned value)
@@ -166,7 +167,7 @@ static void finish(struct log *log, struct group *group, vde_status status)
             log->cut_chain = log->chain;
         }
         atomic_store_explicit(&log->durable_lsn, group->last_lsn, memory_order_release);
-    } else {
+    } else if (!MUTATED(MUTATE_FLUSH_RETRY)) {
         atomic_store(&log->unknown_through, group->last_lsn);
         atomic_store(&log->poisoned, true);
         fail_queue(log);

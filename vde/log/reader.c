@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "log/log.h"
 
 #define SCAN_BYTES VDE_IO_MAX_BYTES
@@ -115,7 +116,7 @@ static vde_status judge(struct log_reader *reader, const struct frame *frame)
                             (unsigned long long)frame->position, (unsigned long long)frame->epoch,
                             (unsigned long long)reader->epoch);
     if (frame->epoch == reader->epoch && frame->position > reader->position &&
-        frame->flushed_through >= reader->next_lsn)
+        frame->flushed_through >= reader->next_lsn && !MUTATED(MUTATE_ACKNOWLEDGED_TAIL))
         return fail_corrupt("log record %llu at position %llu|damage|the acknowledged record: a later one says that "
                             "everything up to %llu was flushed",
                             (unsigned long long)reader->next_lsn, (unsigned long long)reader->position,

@@ -11,6 +11,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "pool/merge.h"
 #include "tree/spill.h"
 
@@ -109,7 +110,7 @@ static void release_deferred(struct vde_image *image, uint64_t durable)
     size_t kept = 0;
     for (size_t i = 0; i < image->deferred_count; i++) {
         struct deferred_run run = image->deferred[i];
-        if (run.generation < durable && run.generation <= oldest) {
+        if ((run.generation < durable && run.generation <= oldest) || MUTATED(MUTATE_EARLY_REUSE)) {
             for (uint64_t b = 0; b < run.blocks; b++)
                 node_cache_forget(image->cache, run.address + b);
             space_release(image->space, run.address, run.blocks);
@@ -129,7 +130,7 @@ static struct superblock next_superblock(struct vde_image *image, const struct m
 {
     struct superblock sb = image->sb;
     sb.sequence++;
-    sb.epoch += flags & CHECKPOINT_RECOVERY ? 1 : 0;
+    sb.epoch += flags & CHECKPOINT_RECOVERY && !MUTATED(MUTATE_RECOVERY_EPOCH) ? 1 : 0;
     sb.checkpoint_lsn = image->cut_lsn;
     sb.log_previous = image->sb.log_start;
     log_cut_place(image->log, &sb.log_start, &sb.log_chain);
@@ -150,7 +151,8 @@ static vde_status commit_checkpoint(struct vde_image *image, struct merge *merge
     VDE_TRY(mark_runs(image, &merge->freed, false));
     VDE_TRY(defer(image, sb->sequence, &merge->freed));
     VDE_TRY(space_write(image->space, sb->sequence, sb));
-    VDE_TRY(image->device->ops->flush(image->device));
+    if (!MUTATED(MUTATE_SUPERBLOCK_FLUSH))
+        VDE_TRY(image->device->ops->flush(image->device));
     return superblocks_write(image->device, &image->label, sb);
 }
 
@@ -184,7 +186,8 @@ static void give_up(struct vde_image *image, const struct merge *merge)
 static vde_status run_locked(struct vde_image *image, unsigned flags)
 {
     VDE_TRY(cut(image));
-    VDE_TRY(log_wait(image->log, image->cut_lsn));
+    if (!MUTATED(MUTATE_CUT_WAIT))
+        VDE_TRY(log_wait(image->log, image->cut_lsn));
     struct layers *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
         return fail_nomem("layers");

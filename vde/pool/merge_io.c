@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "pool/merge.h"
 
 #define BUFFER_BLOCKS 512u /* 2 MiB of gathered writes */
@@ -214,7 +215,7 @@ vde_status merge_drop(void *context, uint64_t tree, struct ptr p)
 {
     struct merge *merge = context;
     (void)tree;
-    if (merge->free_all || merge->newest_snapshot == 0 || p.birth > merge->newest_snapshot)
+    if (merge->free_all || MUTATED(MUTATE_SNAPSHOT_DEAD) || merge->newest_snapshot == 0 || p.birth > merge->newest_snapshot)
         return runs_add(&merge->freed, p.address, p.blocks);
     VDE_TRY(grow((void **)&merge->dead, &merge->dead_capacity, merge->dead_count, sizeof *merge->dead));
     merge->dead[merge->dead_count++] = (struct dead){merge->newest_snapshot, p.birth, p.address, p.blocks};

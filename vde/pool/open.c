@@ -9,6 +9,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "pool/env.h"
 #include "pool/pool.h"
 
@@ -110,7 +111,7 @@ static void describe_open(struct vde_image *image)
 
 static vde_status start_writing(struct vde_image *image, struct log_start *start)
 {
-    start->epoch = image->sb.epoch + 1;
+    start->epoch = image->sb.epoch + (MUTATED(MUTATE_RECOVERY_EPOCH) ? 0 : 1);
     VDE_TRY(log_open(image->device, layout_region(&image->label.layout, REGION_LOG), image->seed, start, &image->log));
     log_on_durable(image->log, queues_notify, image);
     return checkpoint_run(image, CHECKPOINT_RECOVERY);

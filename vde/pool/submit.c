@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "pool/map.h"
 #include "pool/txn.h"
 
@@ -40,7 +41,7 @@ static vde_status validate_append(const struct registry_entry *stream, const str
         return fail_as(VDE_NOT_FOUND, "stream %llu|a dropped stream|an existing one", id);
     if (!stream->has_last)
         return VDE_OK;
-    if (append->first <= stream->last_number)
+    if (append->first <= stream->last_number && !MUTATED(MUTATE_PUT_IF_ABSENT))
         return fail_as(VDE_EXISTS, "stream %llu|number %llu, which exists|%llu, the next", id, first, last + 1);
     if (append->first > stream->last_number + 1)
         return fail_as(VDE_GAP, "stream %llu|number %llu|%llu, the next", id, first, last + 1);
@@ -119,7 +120,7 @@ static vde_status submit_once(vde_txn *txn, size_t bytes, struct vde_commit *ret
     }
     uint64_t time_us = max_u64(max_u64(image_now_us(image), image->last_time_us + 1), txn->min_time_us);
     patch_times(txn, time_us);
-    bool flush = txn->data_bytes > 0 && txn->data_bytes <= FLUSH_FIRST_BYTES;
+    bool flush = !MUTATED(MUTATE_DATA_FLUSH) && txn->data_bytes > 0 && txn->data_bytes <= FLUSH_FIRST_BYTES;
     /* From here on only success or poison. Applied first: whoever sees the LSN finds the record whole. */
     apply_ops(image, overlay, log_last_lsn(image->log) + 1, txn->ops, txn->count);
     log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, flush, &lsn);

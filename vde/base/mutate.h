@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mutate.h -- rules that can be switched off, one at a time, in special builds (-DVDE_MUTATE=n): tests/mutation shows that
+ * each of them is missed by some test. In every other build the conditions are constants and vanish. */
+#ifndef VDE_BASE_MUTATE_H
+#define VDE_BASE_MUTATE_H
+
+#ifndef VDE_MUTATE
+#define VDE_MUTATE 0
+#endif
+
+enum mutation {
+    MUTATE_RECOVERY_EPOCH = 1,    /* recovery keeps the epoch of the crashed run */
+    MUTATE_PUT_IF_ABSENT = 2,     /* a stream number that exists is accepted */
+    MUTATE_FILE_CHECKSUM = 3,     /* file chunks are not verified */
+    MUTATE_NODE_CHECKSUM = 4,     /* tree nodes are not verified against the parent's checksum */
+    MUTATE_ACKNOWLEDGED_TAIL = 5, /* the log is cut at a damaged acknowledged record */
+    MUTATE_TAIL_PAYLOAD = 6,      /* payloads of the unacknowledged tail are not verified */
+    MUTATE_SUPERBLOCK_FLUSH = 7,  /* the superblock is written without a flush before it */
+    MUTATE_EARLY_REUSE = 8,       /* dropped blocks are reused before the next checkpoint is durable */
+    MUTATE_DATA_FLUSH = 9,        /* DSYNC alone after data writes */
+    MUTATE_CUT_WAIT = 10,         /* the checkpoint does not wait until its cut is durable */
+    MUTATE_SNAPSHOT_DEAD = 11,    /* blocks that a snapshot sees are freed */
+    MUTATE_FLUSH_RETRY = 12,      /* a failed flush does not poison */
+};
+
+#define MUTATED(which) (VDE_MUTATE == (which))
+
+#endif
