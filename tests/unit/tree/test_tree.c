@@ -146,6 +146,55 @@ Test(tree, one_huge_delete_leaves_no_crumbs)
     ram_done(&ram);
 }
 
+/* Each deletion alone touches one leaf: what it leaves must be merged with a neighbour that did not change. */
+Test(tree, single_deletes_shrink_the_tree)
+{
+    struct ram_store ram;
+    ram_init(&ram, 2048, 1 << 20);
+    struct tree_root root = {0};
+    apply_numbers(&ram, &root, 0, 1, 4000, VALUE_INLINE, 40);
+    uint64_t nodes = root.nodes;
+    for (uint64_t n = 0; n < 4000; n++)
+        if (n * 1237 % 4000 % 20 != 0)
+            apply_numbers(&ram, &root, n * 1237 % 4000, 1, 1, VALUE_DELETE, 0);
+    ram_check(&ram, TREE, &root);
+    cr_assert_eq(root.records, 200);
+    cr_assert_lt(root.nodes, nodes / 20 * 4, "%llu of %llu", (unsigned long long)root.nodes, (unsigned long long)nodes);
+    ram_done(&ram);
+}
+
+Test(tree, what_grows_is_not_merged_with_what_follows)
+{
+    struct ram_store ram;
+    ram_init(&ram, 2048, 1 << 20);
+    struct tree_root root = {0};
+    apply_numbers(&ram, &root, 1u << 20, 1, 200, VALUE_INLINE, 40);
+    apply_numbers(&ram, &root, 0, 1, 50, VALUE_INLINE, 40);
+    for (uint64_t n = 50; n < 4000; n++) {
+        uint64_t used = ram.used;
+        apply_numbers(&ram, &root, n, 1, 1, VALUE_INLINE, 40);
+        cr_assert_leq(ram.used, used + 2);
+    }
+    ram_check(&ram, TREE, &root);
+    cr_assert_gt(fill_of(&root, 48), 0.9, "%f", fill_of(&root, 48));
+    ram_done(&ram);
+}
+
+Test(tree, a_root_with_a_single_child_gives_way_to_it)
+{
+    struct ram_store ram;
+    ram_init(&ram, 2048, 1 << 20);
+    struct tree_root root = {0};
+    uint64_t n = 0;
+    while (root.level < 2)
+        apply_numbers(&ram, &root, n++, 1, 1, VALUE_INLINE, 400);
+    /* Now the root's last child has one leaf with one record, which is kept as it is. */
+    apply_numbers(&ram, &root, 0, 1, n - 1, VALUE_DELETE, 0);
+    cr_assert(root.level == 0 && root.nodes == 1 && root.records == 1);
+    ram_check(&ram, TREE, &root);
+    ram_done(&ram);
+}
+
 Test(tree, deleting_what_is_not_there_writes_nothing)
 {
     struct ram_store ram;
@@ -401,7 +450,7 @@ struct crafted {
 
 static struct ptr craft(struct ram_store *ram, unsigned level, const struct node_record *records, unsigned count)
 {
-    uint64_t address;
+    uint64_t address = 0;
     cr_assert_eq(ram_allocate(ram, 1, &address), VDE_OK);
     uint8_t *block = ram->data + address * BLOCK_BYTES;
     page_build(block, &(struct page_identity){ram->store.seed, address, TREE, 1, level}, records, count);
