@@ -88,7 +88,7 @@ static size_t utf8_sequence(const uint8_t *p, const uint8_t *end, bool surrogate
 
 bool lh_utf8_valid(struct lh_slice text)
 {
-    const uint8_t *p = (const uint8_t *)text.data, *end = p + text.size;
+    const uint8_t *p = (const uint8_t *)(text.size ? text.data : ""), *end = p + text.size;
     while (p < end) {
         size_t size = utf8_sequence(p, end, false);
         if (size == 0)
@@ -345,6 +345,8 @@ static vde_status document(struct parser *ps)
 
 vde_status lh_json_parse(struct lh_json *json, const char *text, size_t size)
 {
+    if (size == 0)
+        text = "";
     json->text = text;
     json->size = size;
     json->count = 0;

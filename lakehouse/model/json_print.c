@@ -42,7 +42,7 @@ static bool shift_in(int64_t *number, int digit, bool negative)
 
 bool lh_json_whole(struct lh_slice text, int64_t *ret)
 {
-    const char *at = text.data, *end = at + text.size;
+    const char *at = text.size ? text.data : "", *end = at + text.size;
     bool negative = at < end && *at == '-';
     at += negative;
     /* The digits without the point, and where the point stood counted from their end. */
@@ -122,7 +122,7 @@ static size_t print_sequence(struct lh_buffer *out, const char *p, size_t left)
 void lh_json_print_string(struct lh_buffer *out, struct lh_slice value)
 {
     lh_buffer_byte(out, '"');
-    const char *at = value.data, *end = at + value.size;
+    const char *at = value.size ? value.data : "", *end = at + value.size;
     while (at < end) {
         const char *from = at;
         while (at < end && plain((uint8_t)*at))

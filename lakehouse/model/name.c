@@ -35,7 +35,7 @@ vde_status lh_name_check_part(struct lh_slice part)
 vde_status lh_name_split(struct lh_slice text, struct lh_name *ret_name)
 {
     struct lh_name name = {.count = 0};
-    const char *at = text.data, *end = at + text.size;
+    const char *at = text.size ? text.data : "", *end = at + text.size;
     for (;;) {
         const char *dot = at < end ? memchr(at, '.', (size_t)(end - at)) : NULL;
         struct lh_slice part = {at, (size_t)((dot ? dot : end) - at)};

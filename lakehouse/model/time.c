@@ -149,9 +149,9 @@ static vde_status parse_age(struct cursor *c, uint64_t now_us, uint64_t *ret_us)
 
 vde_status lh_time_parse(struct lh_slice text, uint64_t now_us, uint64_t *ret_us)
 {
-    struct cursor c = {text.data, text.data + text.size};
     if (text.size == 0)
         return bad_time("nothing");
+    struct cursor c = {text.data, text.data + text.size};
     if (take(&c, "-"))
         return parse_age(&c, now_us, ret_us);
     return parse_absolute(&c, ret_us);
