@@ -4,10 +4,14 @@
 import json
 import os
 import pathlib
+import pty
 import random
+import time
 import unittest
 
 from vdectl_case import FAILED, USAGE, VdectlCase
+
+MIB = 1 << 20
 
 
 class FileCase(VdectlCase):
@@ -35,6 +39,28 @@ class Files(FileCase):
         self.assertEqual(self.run_ok("file", "get", self.image, "ns.t", "x", "-"), "hello")
         status, out, _ = self.run_any("file", "get", self.image, "ns.t", "x", "-", "--json")
         self.assertEqual((status, out), (USAGE, ""))
+
+    def put_slowly(self, stderr):
+        process = self.start("file", "put", self.image, "ns.t", "slow", "-", stderr=stderr)
+        for _ in range(4):
+            process.stdin.write(bytes(MIB))
+            process.stdin.flush()
+            time.sleep(0.3)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+
+    def test_progress_is_shown_on_a_terminal_and_wiped_away(self):
+        master, slave = pty.openpty()
+        self.put_slowly(slave)
+        os.close(slave)
+        shown = os.read(master, 65536).decode()
+        os.close(master)
+        self.assertRegex(shown, r"^\rput \d+ MiB(\rput \d+ MiB)*\r\x1b\[K$")
+
+    def test_no_progress_without_a_terminal(self):
+        with open(self.path("err"), "wb") as err:
+            self.put_slowly(err)
+        self.assertEqual(pathlib.Path(self.path("err")).read_bytes(), b"")
 
     def test_list_and_remove(self):
         for name in ("b", "a/2", "a/1"):

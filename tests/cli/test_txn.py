@@ -132,7 +132,7 @@ class Commit(TxnCase):
         ):
             status, out, err = self.run_any("txn", "commit", self.image, stdin=text)
             self.assertEqual((status, out), (FAILED, ""), text[:60])
-            self.assertRegex(err, r"^vdectl: .*\((JSON|VALIDATION)\)\n$", text[:60])
+            self.assertRegex(err, r"^vdectl: .*\((JSON|VALIDATION|TOO_LARGE)\)\n$", text[:60])
         self.assertEqual(self.files("ns.a"), [])
 
     def test_actions_that_are_none(self):

@@ -66,16 +66,14 @@ class VdectlCase(unittest.TestCase):
             path.write_text(content, encoding="utf-8")
         return str(path)
 
-    def start(self, *args, env=None, **more):
-        environment = dict(self.environment, **(env or {}))
+    def start(self, *args, stderr=subprocess.PIPE):
         return subprocess.Popen(
             [VDECTL, *args],
-            env=environment,
+            env=self.environment,
             cwd=self.folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **more,
+            stderr=stderr,
         )
 
     def run_any(self, *args, stdin=b"", env=None):

@@ -47,10 +47,11 @@ static void print(const struct cli *cli, const struct vde_error *error)
 
 int cli_failed(const struct cli *cli, vde_status status)
 {
-    const struct vde_error *last = vde_last_error();
-    if (last->status != status) /* the call failed without a detail: say at least what it said */
+    if (vde_last_error()->status != status) /* the call failed without a detail: say at least what it said */
         vde_error_set(status, cli->image_path ? cli->image_path : cli->command->verb, NULL, NULL);
-    print(cli, vde_last_error());
+    struct vde_error error = *vde_last_error();
+    snprintf(error.code, sizeof error.code, "%s", lh_status_name(status)); /* known there before any lh_open(), too */
+    print(cli, &error);
     return cli_exit_of(status);
 }
 

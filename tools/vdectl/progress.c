@@ -21,6 +21,16 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void draw(const char *what, uint64_t done, uint64_t total)
+{
+    unsigned percent = done == total ? 100 : (unsigned)(done / (total / 100 + 1));
+    unsigned filled = percent * BAR_WIDTH / 100;
+    fprintf(stderr, "\r%s [", what);
+    for (unsigned i = 0; i < BAR_WIDTH; i++)
+        fputc(i < filled ? '#' : ' ', stderr);
+    fprintf(stderr, "] %3u%%", percent);
+}
+
 void progress_update(const char *what, uint64_t done, uint64_t total)
 {
     uint64_t now = now_ms();
@@ -30,14 +40,10 @@ void progress_update(const char *what, uint64_t done, uint64_t total)
         return;
     bar.drawn_ms = now;
     bar.drawn = true;
-    unsigned percent = total ? (unsigned)((done > total ? total : done) / (total / 100 + 1)) : 0;
-    if (total && done >= total)
-        percent = 100;
-    unsigned filled = percent * BAR_WIDTH / 100;
-    fprintf(stderr, "\r%s [", what);
-    for (unsigned i = 0; i < BAR_WIDTH; i++)
-        fputc(i < filled ? '#' : ' ', stderr);
-    fprintf(stderr, "] %3u%%", percent);
+    if (total)
+        draw(what, done < total ? done : total, total);
+    else
+        fprintf(stderr, "\r%s %llu MiB", what, (unsigned long long)(done >> 20));
     fflush(stderr);
 }
 
