@@ -27,11 +27,14 @@ void *model_bytes(const struct model_value *value)
     return bytes;
 }
 
+/* An error that says so is not wrong data: `why` then begins with "CORRUPT" or "IO". */
 static bool VDE_PRINTF(2, 3) differs(char why[MODEL_WHY], const char *format, ...)
 {
     va_list args;
+    vde_status status = vde_last_error()->status;
+    int used = snprintf(why, MODEL_WHY, "%s", status == VDE_CORRUPT ? "CORRUPT: " : status == VDE_IO ? "IO: " : "");
     va_start(args, format);
-    vsnprintf(why, MODEL_WHY, format, args);
+    vsnprintf(why + used, MODEL_WHY - (size_t)used, format, args);
     va_end(args);
     return false;
 }
@@ -206,6 +209,7 @@ static bool file_matches(vde_view *view, const struct model_file *f, unsigned in
 bool engine_matches(vde_image *image, const struct engine_model *model, char why[MODEL_WHY])
 {
     vde_view *view;
+    vde_error_clear();
     if (vde_view_open(image, &view) != VDE_OK)
         return differs(why, "view: %s", vde_last_error()->text);
     bool good = true;

@@ -9,11 +9,7 @@
 #include "base/fail.h"
 #include "engine_model.h"
 
-enum kind {
-    PUT, PUT_LARGE, DELETE, APPEND, MULTI, CREATE, DROP, SNAPSHOT, UNSNAPSHOT, FILE_WRITE, FILE_REMOVE, STREAM_DROP,
-    CHECKPOINT, REOPEN, KINDS
-};
-static const char *const kind_names[KINDS] = {
+static const char *const kind_names[ENGINE_KINDS] = {
     "put", "put large", "delete", "append", "multi", "create", "drop", "snapshot", "unsnapshot", "file", "unfile",
     "unstream", "checkpoint", "reopen",
 };
@@ -262,7 +258,7 @@ static vde_status build_multi(vde_image *image, vde_txn *txn, struct engine_mode
 static vde_status build_delete(vde_txn *txn, struct engine_model *m, unsigned step)
 {
     char key[32];
-    unsigned index = step == 0 ? 4 : step;
+    unsigned index = step == 0 ? 4 : step % MODEL_KEYS;
     model_key(index, key);
     m->datasets[0].keys[index] = (struct model_value){0, 0};
     return vde_txn_delete(txn, m->datasets[0].id, key, strlen(key));
@@ -284,7 +280,7 @@ static vde_status build_drop(vde_txn *txn, struct engine_model *m)
 static vde_status build(vde_image *image, vde_txn *txn, struct engine_model *m, unsigned kind, unsigned step)
 {
     switch (kind) {
-    case PUT: return put(txn, m, 0, step, 300);
+    case PUT: return put(txn, m, 0, step % MODEL_KEYS, 300);
     case PUT_LARGE: return put(txn, m, 0, step == 0 ? 4 : 5, LARGE_BYTES + 7 * step);
     case DELETE: return build_delete(txn, m, step);
     case APPEND: return append(txn, m, 0, 60);
@@ -353,7 +349,13 @@ static bool probed(void *handle, unsigned number)
 }
 
 const struct subject engine_subject = {
-    .name = "engine", .kinds = KINDS, .kind_names = kind_names, .model_size = sizeof(struct engine_model),
+    .name = "engine", .kinds = ENGINE_KINDS, .kind_names = kind_names, .model_size = sizeof(struct engine_model),
     .image_bytes = VDE_IMAGE_MIN_BYTES, .open = open_engine, .close = close_engine, .setup = setup, .enabled = enabled,
     .apply = apply, .matches = matches, .probe = probe, .probed = probed,
 };
+
+const unsigned engine_workload[] = {
+    PUT, PUT_LARGE, APPEND, MULTI, FILE_WRITE, CHECKPOINT, UNSNAPSHOT, SNAPSHOT, DELETE, CHECKPOINT, UNSNAPSHOT, CREATE,
+    PUT, REOPEN, FILE_REMOVE, STREAM_DROP, CHECKPOINT, DROP, CREATE, MULTI, CHECKPOINT, PUT_LARGE, FILE_WRITE,
+};
+const unsigned engine_workload_length = sizeof engine_workload / sizeof engine_workload[0];

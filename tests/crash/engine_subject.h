@@ -5,5 +5,14 @@
 
 #include "explore.h"
 
+enum engine_kind {
+    PUT, PUT_LARGE, DELETE, APPEND, MULTI, CREATE, DROP, SNAPSHOT, UNSNAPSHOT, FILE_WRITE, FILE_REMOVE, STREAM_DROP,
+    CHECKPOINT, REOPEN, ENGINE_KINDS
+};
+
+/* A workload with every operation in it, and its length. */
+extern const unsigned engine_workload[];
+extern const unsigned engine_workload_length;
+
 extern const struct subject engine_subject;
 #endif

@@ -95,6 +95,9 @@ static void run_sequence(struct explorer *e, struct vde_device *base, const void
         if (s->apply(&handle, &tap.device, e->after, kind, e->length - 1) != VDE_OK)
             explore_violation(e, 0, 0, "the operation failed", vde_last_error()->text);
         tap.armed = false;
+        char why[EXPLORE_WHY];
+        if (handle && !s->matches(handle, e->after, why))
+            explore_violation(e, 0, 0, "contents right after the operation", why);
         size_t during = tap.count;
         tap_capture_now(&tap);
         e->totals->sequences++;
