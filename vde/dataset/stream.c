@@ -17,10 +17,21 @@ struct vde_stream_cursor {
     void *big;                /* bytes of the entry handed out last, when they lie elsewhere */
 };
 
-static vde_status history_of(vde_view *view, struct map *ret_map)
+/* The history as of the view; NOT_FOUND for a stream that was dropped, whose entries may still be there. */
+static vde_status history_of(vde_view *view, uint64_t stream, struct map *ret_map)
 {
     struct map catalog = map_catalog(view->layers, &view->image->store, &view->image->label.layout, view->lsn);
-    return map_open(&catalog, DATASET_HISTORY, 0, ret_map);
+    uint8_t key[CATALOG_KEY_MAX];
+    enum value_kind kind;
+    void *data = NULL;
+    size_t size;
+    uint64_t lsn;
+    vde_status status = map_get(&catalog, key, key_zombie(key, 's', stream), &kind, &data, &size, &lsn);
+    if (status == VDE_OK) {
+        free(data);
+        return fail_as(VDE_NOT_FOUND, "stream %llu|a dropped stream|an existing one", (unsigned long long)stream);
+    }
+    return status == VDE_NOT_FOUND ? map_open(&catalog, DATASET_HISTORY, 0, ret_map) : status;
 }
 
 static vde_status stream_first(const struct map *history, uint64_t stream, uint64_t *ret_number)
@@ -47,7 +58,7 @@ vde_status vde_stream_range(vde_view *view, uint64_t stream, uint64_t *ret_first
 {
     struct map history;
     uint64_t time_us;
-    VDE_TRY(history_of(view, &history));
+    VDE_TRY(history_of(view, stream, &history));
     VDE_TRY(stream_first(&history, stream, ret_first));
     return stream_last(&history, stream, ret_last, &time_us);
 }
@@ -124,7 +135,7 @@ vde_status vde_stream_find_time(vde_view *view, uint64_t stream, uint64_t time_u
 {
     struct map history;
     uint64_t low, high, last_time, time;
-    VDE_TRY(history_of(view, &history));
+    VDE_TRY(history_of(view, stream, &history));
     VDE_TRY(stream_first(&history, stream, &low));
     VDE_TRY(stream_last(&history, stream, &high, &last_time));
     if (last_time <= time_us) {
@@ -153,7 +164,7 @@ vde_status vde_stream_open(vde_view *view, uint64_t stream, uint64_t from, vde_s
         return fail_nomem("stream cursor");
     cursor->stream = stream;
     cursor->next = from;
-    vde_status status = history_of(view, &cursor->map);
+    vde_status status = history_of(view, stream, &cursor->map);
     uint64_t start = from;
     if (status == VDE_OK) { /* the batch that holds `from` begins at or before it */
         struct tree_cursor *tree;

@@ -70,7 +70,7 @@ VDE_API VDE_MUST_CHECK vde_status vde_stream_range(vde_view *view, uint64_t stre
 /* The last entry with time <= `time_us`; NOT_FOUND if the first is later. Reads O(log n) index records. */
 VDE_API VDE_MUST_CHECK vde_status vde_stream_find_time(vde_view *view, uint64_t stream, uint64_t time_us,
                                                        uint64_t *ret_number);
-/* Entries from `from` on, ascending. */
+/* Entries from `from` on, ascending; none for an unknown stream. NOT_FOUND for a dropped one. */
 VDE_API VDE_MUST_CHECK vde_status vde_stream_open(vde_view *view, uint64_t stream, uint64_t from,
                                                   vde_stream_cursor **ret_cursor);
 /* Borrow the next entry: valid until the next call. NOT_FOUND at the end. */
