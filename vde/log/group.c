@@ -301,6 +301,8 @@ void log_poison(struct log *log)
 {
     lock_take(&log->lock);
     if (!atomic_load(&log->poisoned)) {
+        if (log->in_flight) /* it may land still: nobody may call its records certainly absent */
+            atomic_store(&log->unknown_through, log->in_flight->last_lsn);
         atomic_store(&log->poisoned, true);
         fail_queue(log);
     }

@@ -231,7 +231,9 @@ vde_status checkpoint_run(struct vde_image *image, unsigned flags)
     vde_status status = VDE_OK;
     if (log_poisoned(image->log))
         status = fail_as(VDE_POISONED, "image");
-    else
+    else if (image->current->overlays[1]) /* given up before: it takes up what was frozen then, and nothing later */
+        status = run_locked(image, 0);
+    if (status == VDE_OK)
         status = run_locked(image, flags);
     lock_drop(&image->checkpoint_lock);
     return status;

@@ -9,6 +9,8 @@
 #include "base/fail.h"
 #include "pool/map.h"
 
+#define TIME_MAX_US ((uint64_t)INT64_MAX) /* times grow from here without wrapping */
+
 vde_status vde_txn_create(vde_image *image, vde_txn **ret_txn)
 {
     if (image->read_only)
@@ -49,7 +51,7 @@ size_t vde_txn_size(const vde_txn *txn)
 
 void vde_txn_time_at_least(vde_txn *txn, uint64_t time_us)
 {
-    txn->min_time_us = max_u64(txn->min_time_us, time_us);
+    txn->min_time_us = max_u64(txn->min_time_us, min_u64(time_us, TIME_MAX_US));
 }
 
 void vde_txn_frees_space(vde_txn *txn)
@@ -105,12 +107,16 @@ static vde_status touch(vde_txn *txn, uint64_t dataset)
     if (txn->touched_count > 0 && txn->touched[txn->touched_count - 1] == dataset)
         return VDE_OK;
     VDE_TRY(reserve((void **)&txn->touched, &txn->touched_capacity, txn->touched_count, sizeof *txn->touched));
+    VDE_TRY(registry_load_dataset(txn->image, dataset));
     txn->touched[txn->touched_count++] = dataset;
-    return registry_load_dataset(txn->image, dataset);
+    return VDE_OK;
 }
 
 static vde_status require_absent(vde_txn *txn, const uint8_t *key, size_t key_size, const char *what)
 {
+    for (size_t i = 0; i < txn->absent_count; i++)
+        if (txn->absent[i].key_size == key_size && memcmp(txn->absent[i].key, key, key_size) == 0)
+            return fail_as(VDE_EXISTS, "%s|created already in this transaction|a new one", what);
     VDE_TRY(reserve((void **)&txn->absent, &txn->absent_capacity, txn->absent_count, sizeof *txn->absent));
     struct absent_key *absent = &txn->absent[txn->absent_count++];
     memcpy(absent->key, key, key_size);
@@ -279,6 +285,13 @@ vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64
         return fail_as(number < append->first + append->count ? VDE_EXISTS : VDE_GAP,
                        "stream %llu|number %llu|%llu, the next in this transaction", (unsigned long long)stream,
                        (unsigned long long)number, (unsigned long long)(append->first + append->count));
+    if (time_us > TIME_MAX_US)
+        return fail_as(VDE_INVAL, "stream %llu entry %llu|time %llu|at most %llu", (unsigned long long)stream,
+                       (unsigned long long)number, (unsigned long long)time_us, (unsigned long long)TIME_MAX_US);
+    /* The transaction's own time is not known yet, but it is not in the past. */
+    if (time_us && append->untimed)
+        return fail_as(VDE_INVAL, "stream %llu entry %llu|a time of its own behind one of the transaction's|the "
+                       "transaction's time", (unsigned long long)stream, (unsigned long long)number);
     if (time_us && time_us < append->last_time_us)
         return fail_as(VDE_INVAL, "stream %llu entry %llu|a time before the entry ahead of it|times that never decrease",
                        (unsigned long long)stream, (unsigned long long)number);
