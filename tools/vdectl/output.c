@@ -170,10 +170,15 @@ void out_table_done(struct out_table *table)
         bool right = table->headings[i][0] == '>';
         print_cell(table->headings[i] + right, widths[i], right, i + 1 == columns);
     }
-    for (size_t i = 0; i < table->count; i++) {
-        uint32_t column = (uint32_t)(i % columns);
-        print_cell(table->cells[i], widths[column], table->headings[column][0] == '>', column + 1 == columns);
-        free(table->cells[i]);
+    for (size_t i = 0; i + columns <= table->count; i += columns) {
+        uint32_t last = columns - 1; /* a row ends with its last cell that holds something: no trailing blanks */
+        while (last > 0 && table->cells[i + last][0] == '\0')
+            last--;
+        for (uint32_t column = 0; column < columns; column++) {
+            if (column <= last)
+                print_cell(table->cells[i + column], widths[column], table->headings[column][0] == '>', column == last);
+            free(table->cells[i + column]);
+        }
     }
     free(table->cells);
     *table = (struct out_table){0};
