@@ -41,6 +41,15 @@ void delta_warnings_done(struct delta_warnings *warnings)
         free(warnings->items[i]);
 }
 
+/* Copy a text to *at and move behind it. */
+static const char *lay_down(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    const char *copy = memcpy(*at, text, size);
+    *at += size;
+    return copy;
+}
+
 void *delta_report_pack(size_t report_size, const struct delta_warnings *warnings, const char *const **ret_warnings,
                         const char **texts[], size_t text_count)
 {
@@ -56,16 +65,11 @@ void *delta_report_pack(size_t report_size, const struct delta_warnings *warning
     }
     const char **array = (const char **)(void *)(block + head);
     char *at = (char *)(array + warnings->count);
-    for (size_t i = 0; i < warnings->count; i++) {
-        array[i] = at;
-        at = stpcpy(at, warnings->items[i]) + 1;
-    }
+    for (size_t i = 0; i < warnings->count; i++)
+        array[i] = lay_down(&at, warnings->items[i]);
     for (size_t i = 0; i < text_count; i++) {
-        if (!*texts[i])
-            continue;
-        const char *from = *texts[i];
-        *texts[i] = at;
-        at = stpcpy(at, from) + 1;
+        if (*texts[i])
+            *texts[i] = lay_down(&at, *texts[i]);
     }
     *ret_warnings = array;
     return block;
