@@ -132,12 +132,13 @@ static vde_status load(struct vde_image *image)
     image->store = (struct tree_store){read_nodes, image, image->cache, image->seed,
                                         image->label.layout.blocks};
     VDE_TRY(layers_start(image, image->sb.sequence, image->sb.catalog));
-    if (!image->read_only) {
+    if (!image->read_only)
         VDE_TRY(space_open(image->device, &image->label.layout, image->seed, &image->sb, &image->space));
-        VDE_TRY(space_recently_freed(image->space, image->sb.sequence, note_freed, image));
-    }
     struct log_start start;
     VDE_TRY(recovery_replay(image, &start));
+    /* After the replay: a spare bitmap slot may stem from a checkpoint that never came about, and show what the log names. */
+    if (!image->read_only)
+        VDE_TRY(space_recently_freed(image->space, image->sb.sequence, note_freed, image));
     describe_open(image);
     atomic_store(&image->read_lsn, start.last_lsn);
     return image->read_only ? VDE_OK : start_writing(image, &start);

@@ -15,6 +15,8 @@ vde_status vde_txn_create(vde_image *image, vde_txn **ret_txn)
 {
     if (image->read_only)
         return fail_as(VDE_READ_ONLY, "image");
+    if (log_poisoned(image->log)) /* what a builder would read below could betray a change that never becomes durable */
+        return fail_as(VDE_POISONED, "image");
     vde_txn *txn = calloc(1, sizeof *txn);
     if (!txn)
         return fail_nomem("transaction");

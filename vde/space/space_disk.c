@@ -284,7 +284,8 @@ vde_status space_recently_freed(struct space *space, uint64_t sequence, space_ru
             continue;
         status = space_page_load(space, i);
         /* A spare slot that was never written, or is damaged, protects nothing: only the fall-back needs it. */
-        if (status == VDE_OK && read_slot(space, i, 1u - p->entry.slot, NULL, other) == VDE_OK)
+        if (status == VDE_OK && read_slot(space, i, 1u - p->entry.slot, NULL, other) == VDE_OK &&
+            le64_get(other->sequence) < sequence)
             hold_freed(space, i, other, run, context);
     }
     lock_drop(&space->lock);
