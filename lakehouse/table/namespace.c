@@ -70,6 +70,13 @@ static vde_status record_put(struct lh_lakehouse *lakehouse, vde_txn *txn, uint6
     return status;
 }
 
+static bool after(struct lh_slice a, struct lh_slice b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+    return order > 0 || (order == 0 && a.size > b.size);
+}
+
 /* Apply changes: sorted by key, the last change of a key wins. */
 static vde_status change(struct record *r, const struct lh_property *changes, size_t count)
 {
@@ -95,9 +102,7 @@ static vde_status change(struct record *r, const struct lh_property *changes, si
         }
     }
     for (uint32_t i = 1; i < used; i++)
-        for (uint32_t j = i; j && strncmp(pairs[j - 1].key.data, pairs[j].key.data,
-                                          pairs[j].key.size < pairs[j - 1].key.size ? pairs[j].key.size + 1
-                                                                                    : pairs[j - 1].key.size) > 0; j--) {
+        for (uint32_t j = i; j && after(pairs[j - 1].key, pairs[j].key); j--) {
             struct lh_pair swap = pairs[j];
             pairs[j] = pairs[j - 1];
             pairs[j - 1] = swap;

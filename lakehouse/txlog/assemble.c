@@ -75,6 +75,9 @@ vde_status lh_member_record(struct lh_txn *txn, struct lh_member_txn *m, uint32_
         record.flags |= LH_RECORD_APP_TXN;
     if (m->domain_count)
         record.flags |= LH_RECORD_DOMAIN;
+    const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
+    if (meta && meta->in_commit_timestamps)
+        record.flags |= LH_RECORD_IN_COMMIT_TIME;
     record.member_count = group_members;
     fill_summary(m, &record.summary);
     lh_uuid_random(txn->lakehouse, m->commit_id);
