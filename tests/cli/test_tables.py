@@ -278,6 +278,16 @@ class Changes(TableCase):
             ["id", "day"],
         )
 
+    def test_added_columns_leave_the_others_as_they_are(self):
+        metadata = '{"comment":"the id","delta.columnMapping.id":7,"exact":12345678901234567890,"f":1.50}'
+        old = f'{{"name":"id","type":"long","nullable":true,"metadata":{metadata}}}'
+        schema = self.write("schema.json", f'{{"type":"struct","fields":[{old}]}}')
+        self.run_ok("table", "create", self.image, "ns.m", "--schema-file", schema)
+        self.run_ok("table", "evolve", self.image, "ns.m", "--add-column", "x INT COMMENT 'new'")
+        shown = self.run_json("table-show", "table", "show", self.image, "ns.m")
+        self.assertIn(old, shown["schema_json"])
+        self.assertEqual([c["comment"] for c in shown["columns"]], ["the id", "new"])
+
     def test_evolve_refusals_name_column_and_rule(self):
         evolve = ("table", "evolve", self.image, "ns.t")
         self.run_fails(USAGE, "USAGE", *evolve)

@@ -219,11 +219,13 @@ static vde_status list_files(struct cli *cli, lh_snapshot *snapshot)
     struct json_stream stream;
     struct out_table table;
     struct lh_file_info file;
+    vde_status status = lh_snapshot_next_file(snapshot, &file);
+    if (status != VDE_OK && status != VDE_NOT_FOUND) /* refused at once: then nothing is printed */
+        return status;
     out_table_init(&table, values ? 6 : 4, headings);
     if (cli->json)
         json_stream_begin(&stream, head_json(lh_snapshot_info(snapshot)), "files");
-    vde_status status;
-    while ((status = lh_snapshot_next_file(snapshot, &file)) == VDE_OK) {
+    for (; status == VDE_OK; status = lh_snapshot_next_file(snapshot, &file)) {
         if (cli->json) {
             json_stream_item(&stream, file_json(cli, &file));
         } else if (wide) {
