@@ -29,6 +29,7 @@ struct shard {
     uint32_t index;            /* of the shard */
     uint32_t frames_max;
     uint32_t frames;           /* handed out at least once; guarded by lock */
+    uint32_t unused;           /* frames of forgotten blocks, chained, or NO_FRAME: taken first; guarded by lock */
     uint32_t hand;             /* of the clock; guarded by lock */
     atomic_uint_fast64_t hits; /* written under lock */
     atomic_uint_fast64_t reads;
@@ -99,11 +100,15 @@ static void hash_node(const struct node_cache *cache, struct shard *shard, uint6
     node->used = false; /* until it is asked for again: what is read once makes room before what is in use */
 }
 
-/* A frame nobody knows of, pinned once; NULL when all are pinned. */
+/* A frame nobody knows of, pinned once; NULL when all are pinned. The clock runs only while no frame is unused, so it
+ * never takes one twice. */
 static struct node *take_frame(const struct node_cache *cache, struct shard *shard)
 {
     struct node *node = NULL;
-    if (shard->frames < shard->frames_max) {
+    if (shard->unused != NO_FRAME) {
+        node = &cache->nodes[shard->unused];
+        shard->unused = node->next;
+    } else if (shard->frames < shard->frames_max) {
         uint32_t frame = shard->frames++ * SHARDS + shard->index;
         node = &cache->nodes[frame];
         node->block = (const struct disk_node *)cache->blocks[frame];
@@ -290,6 +295,7 @@ static bool shard_init(struct shard *shard, uint32_t index, uint32_t frames)
         buckets *= 2;
     shard->index = index;
     shard->frames_max = frames;
+    shard->unused = NO_FRAME;
     shard->bucket_mask = buckets - 1;
     shard->buckets = malloc(buckets * sizeof *shard->buckets);
     if (shard->buckets)
@@ -341,8 +347,14 @@ void node_cache_forget(struct node_cache *cache, uint64_t address)
     struct shard *shard = shard_of(cache, hash);
     lock_take(&shard->lock);
     struct node *node = find(cache, shard, hash, address);
-    if (node)
+    if (node) {
         unhash(cache, shard, node);
+        /* One that is still pinned is left to the clock. */
+        if (atomic_load_explicit(&node->pins, memory_order_acquire) == 0) {
+            node->next = shard->unused;
+            shard->unused = (uint32_t)(node - cache->nodes);
+        }
+    }
     lock_drop(&shard->lock);
 }
 

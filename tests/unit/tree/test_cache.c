@@ -183,3 +183,32 @@ Test(cache, nodes_offered_are_not_read)
     cr_assert_eq(ram.calls, 0);
     ram_done(&ram);
 }
+
+Test(cache, forgotten_frames_are_used_before_others_are_evicted)
+{
+    struct ram_store ram;
+    ram_init(&ram, 64, 16 * 16 * 4200);
+    struct ptr others[33];
+    for (uint64_t i = 1; i <= 32; i++) {
+        others[i] = write_leaf(&ram, i, 1, "key");
+        node_unpin(pin(&ram, others[i]));
+    }
+    for (uint64_t birth = 1; birth < 500; birth++) {
+        struct ptr ptr = write_leaf(&ram, 40, birth, "changing");
+        node_unpin(pin(&ram, ptr));
+        node_cache_forget(ram.store.cache, 40);
+    }
+    uint64_t before = reads(&ram);
+    for (uint64_t i = 1; i <= 32; i++)
+        node_unpin(pin(&ram, others[i]));
+    cr_assert_eq(reads(&ram), before);
+    /* Forgotten while in use: left to the clock. */
+    for (uint64_t birth = 500; birth < 1000; birth++) {
+        struct ptr ptr = write_leaf(&ram, 40, birth, "changing");
+        const struct node *node = pin(&ram, ptr);
+        node_cache_forget(ram.store.cache, 40);
+        cr_assert_eq(le64_get(node->block->birth), birth);
+        node_unpin(node);
+    }
+    ram_done(&ram);
+}
