@@ -54,13 +54,13 @@ static vde_status find_or_add(struct delta_refs *refs, struct lh_slice raw, bool
 static vde_status note_dv(struct delta_refs *refs, const struct lh_dv *dv, uint64_t version)
 {
     struct lh_buffer path = LH_BUFFER_INIT;
-    struct lh_map_item *item;
+    struct lh_map_item *item = NULL;
     vde_status status = VDE_OK;
     if (delta_dv_path(dv, &path)) {
         status = lh_buffer_status(&path);
         if (status == VDE_OK && path.size > 0)
             status = find_or_add(refs, (struct lh_slice){path.data, path.size}, false, &item);
-        if (status == VDE_OK && path.size > 0)
+        if (status == VDE_OK && item)
             item->number = (item->number & REF_EXTERNAL) | REF_ACTIVE | version << REF_SHIFT;
     }
     lh_buffer_done(&path);

@@ -17,10 +17,9 @@ static struct lh_slice member_text(const struct lh_json *json, uint32_t key)
 /* Whether nothing but a comma and blanks stand between the end of `before` and `member`. */
 static bool follows(struct lh_slice before, struct lh_slice member)
 {
-    const char *at = before.data + before.size;
-    if (!before.data || at > member.data)
+    if (!before.data || before.data + before.size > member.data)
         return false;
-    for (; at < member.data; at++) {
+    for (const char *at = before.data + before.size; at < member.data; at++) {
         if (!strchr(", \t\r\n", *at) || *at == '\0')
             return false;
     }

@@ -27,7 +27,7 @@ static inline struct lh_slice lh_slice_of(const char *text)
 }
 static inline bool lh_slice_equal(struct lh_slice a, struct lh_slice b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    return a.size == b.size && (a.size == 0 || (a.data && b.data && memcmp(a.data, b.data, a.size) == 0));
 }
 static inline bool lh_slice_is(struct lh_slice a, const char *text) { return lh_slice_equal(a, lh_slice_of(text)); }
 

@@ -13,7 +13,7 @@
 #include "model/buffer.h"
 
 #define LH_JSON_DEPTH_MAX 256u
-#define LH_JSON_SIZE_MAX (1u << 31)
+#define LH_JSON_SIZE_MAX ((1u << 31) - 1)
 #define LH_JSON_NONE UINT32_MAX
 
 enum lh_json_kind {
