@@ -39,8 +39,10 @@ if(VDE_FUZZ)
   endif()
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
-if(VDE_MUTATION)
-  add_compile_definitions(VDE_MUTATE_${VDE_MUTATION}=1)
+if(VDE_MUTATE MATCHES "^[0-9]+$")
+  add_compile_definitions(VDE_MUTATE=${VDE_MUTATE})
+elseif(VDE_MUTATE)
+  add_compile_definitions(VDE_MUTATE_${VDE_MUTATE}=1)
 endif()
 
 set(VDE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
