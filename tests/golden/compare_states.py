@@ -22,6 +22,10 @@ def complain(where, what):
     wrong.append(where)
 
 
+# In-commit timestamps that decrease, which the protocol forbids: the later ones are raised.
+DECREASING = {"corpora/delta-rs/cdc_ict_table"}
+
+
 def canonical(dumped):
     """The dumped state in replay.py's form."""
     state = {"protocol": None, "metaData": None, "txn": {}, "domainMetadata": {}, "files": {}}
@@ -103,7 +107,7 @@ def compare_table(name, dumped):
             complain(where, "files are listed twice")
         time = int(item["time_us"][1:])
         stamp = in_commit_time(theirs, folder, version)
-        if time <= last_time or (stamp is not None and stamp != time):
+        if time <= last_time or (stamp not in (None, time) and name not in DECREASING):
             complain(where, f"commit time {time} after {last_time}, in-commit timestamp {stamp}")
         first = first or (time, int(item["file_time_ns"][1:]) // 1000, stamp)
         last_time, last_stamp = time, stamp

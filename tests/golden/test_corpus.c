@@ -122,6 +122,7 @@ static bool export_and_compare(lh_lakehouse *lakehouse, const struct expected *t
     size_t files = 0;
     struct lh_export_report *report;
     snprintf(target, sizeof target, "%s/out", scratch);
+    (void)remove_tree(target);    /* what a failure before this one left */
     CHECK(lh_delta_export(lakehouse, "ns.t", target, NULL, &report));
     bool good = same_commits(original, target) && same_other_files(original, target, &files);
     if (good && files != report->log_files + report->data_files) {
@@ -141,6 +142,7 @@ static bool through_state(lh_lakehouse *lakehouse, const struct expected *table,
     snprintf(target, sizeof target, "%s/state", scratch);
     options.flags = LH_EXPORT_FROM_STATE | LH_EXPORT_LOG_ONLY;
     import.table = "ns.again";
+    (void)remove_tree(target);
     CHECK(lh_delta_export(lakehouse, "ns.t", target, &options, NULL));
     bool good = same_actions(original, target);
     CHECK(lh_delta_import(lakehouse, target, &import, NULL));

@@ -183,7 +183,7 @@ static bool same_other_in(const char *a, const char *b, size_t *count)
             good = wrong(mine, strerror(errno));
         else if (S_ISDIR(stat_.st_mode))
             good = same_other_in(theirs, mine, count) && good;
-        else if (!is_commit_name(entry->d_name)) {
+        else if (!is_commit_name(entry->d_name) || strcmp(b + strlen(b) - strlen("_delta_log"), "_delta_log") != 0) {
             good = same_bytes(theirs, mine) && good;
             (*count)++;
         }
