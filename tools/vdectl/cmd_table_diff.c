@@ -72,6 +72,23 @@ static void print_files(const struct cli *cli, char sign, const struct lh_file_i
     }
 }
 
+/* The kinds of change besides files and columns, as a list. */
+static void print_changed(const struct lh_diff *diff)
+{
+    const struct { bool changed; const char *name; } kinds[] = {
+        {diff->partitioning_changed, "partitioning"},
+        {diff->properties_changed, "properties"},
+        {diff->protocol_changed, "protocol"},
+    };
+    char text[64] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].changed)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", kinds[i].name);
+    if (used)
+        out_field("changed", WIDTH, "%s", text);
+}
+
 static void print_text(const struct cli *cli, const struct lh_diff *diff)
 {
     char a[OUT_TEXT], b[OUT_TEXT];
@@ -85,9 +102,7 @@ static void print_text(const struct cli *cli, const struct lh_diff *diff)
         out_field("schema from", WIDTH, "%s", diff->from_ddl ? diff->from_ddl : "");
         out_field("schema to", WIDTH, "%s", diff->to_ddl ? diff->to_ddl : "");
     }
-    if (diff->partitioning_changed || diff->properties_changed || diff->protocol_changed)
-        out_field("changed", WIDTH, "%s%s%s", diff->partitioning_changed ? "partitioning " : "",
-                  diff->properties_changed ? "properties " : "", diff->protocol_changed ? "protocol" : "");
+    print_changed(diff);
     print_files(cli, '+', diff->added, diff->added_count);
     print_files(cli, '-', diff->removed, diff->removed_count);
 }
