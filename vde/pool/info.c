@@ -81,7 +81,9 @@ void vde_image_info(vde_image *image, struct vde_image_info *ret_info)
     if (image->read_only) {
         uint64_t total = layout_region(&image->label.layout, REGION_HEAP)->blocks +
                          layout_region(&image->label.layout, REGION_HISTORY)->blocks;
-        ret_info->free_bytes = total * BLOCK_BYTES - ret_info->used_bytes;
+        uint64_t slop = space_slop(total) * BLOCK_BYTES, spare = total * BLOCK_BYTES - ret_info->used_bytes;
+        ret_info->slop_bytes = slop;
+        ret_info->free_bytes = spare > slop ? spare - slop : 0;
         ret_info->record_limit_bytes = ret_info->log_bytes / 8 - sizeof(struct disk_frame);
         return;
     }

@@ -22,7 +22,7 @@ uint64_t space_page_total(const struct space *space, uint64_t page)
            overlap(from, to, layout_region(&space->layout, REGION_HEAP));
 }
 
-static uint64_t slop_blocks(uint64_t total)
+uint64_t space_slop(uint64_t total)
 {
     return max_u64(total / 32, 16);
 }
@@ -30,7 +30,7 @@ static uint64_t slop_blocks(uint64_t total)
 /* Blocks that `limit` may still take. */
 static uint64_t available(const struct space *space, enum space_limit limit)
 {
-    uint64_t slop = slop_blocks(space->total), kept = space->reserved;
+    uint64_t slop = space_slop(space->total), kept = space->reserved;
     if (limit == SPACE_NORMAL)
         kept += slop;
     else if (limit == SPACE_DELETE)
@@ -210,6 +210,6 @@ void space_counts(struct space *space, struct space_counts *ret_counts)
 {
     lock_take(&space->lock);
     *ret_counts = (struct space_counts){space->total, space->free, space->used, space->reserved,
-                                        slop_blocks(space->total)};
+                                        space_slop(space->total)};
     lock_drop(&space->lock);
 }

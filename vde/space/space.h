@@ -65,5 +65,7 @@ vde_status space_write(struct space *space, uint64_t sequence, struct superblock
 typedef void (*space_run_fn)(void *context, uint64_t address, uint64_t blocks);
 vde_status space_recently_freed(struct space *space, uint64_t sequence, space_run_fn run, void *context);
 
+/* Blocks kept for deletes and checkpoints in an image of `total` allocatable blocks. */
+uint64_t space_slop(uint64_t total);
 void space_counts(struct space *space, struct space_counts *ret_counts);
 #endif
