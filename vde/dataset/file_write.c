@@ -155,8 +155,9 @@ vde_status vde_file_seal(vde_file_writer *writer, vde_txn *txn, uint64_t *ret_fi
 {
     vde_status status = drain(writer);
     uint64_t file = vde_id_reserve(writer->image);
+    struct txn_mark mark = txn_mark(txn);
     if (status == VDE_OK)
-        status = add_records(writer, txn, file);
+        status = txn_rewind(txn, &mark, add_records(writer, txn, file));
     if (status == VDE_OK) {
         *ret_file = file;
         release(writer);
@@ -169,22 +170,28 @@ vde_status vde_file_seal(vde_file_writer *writer, vde_txn *txn, uint64_t *ret_fi
     return status;
 }
 
-vde_status vde_txn_file_remove(vde_txn *txn, uint64_t file)
+static vde_status file_exists(const struct map *files, uint64_t file)
 {
-    vde_view *view;
-    struct map files;
+    uint8_t key[CATALOG_KEY_MAX];
+    enum value_kind kind;
+    void *data = NULL;
+    size_t size;
+    uint64_t lsn;
+    vde_status status = map_get(files, key, key_file(key, file), &kind, &data, &size, &lsn);
+    free(data);
+    if (status == VDE_NOT_FOUND)
+        return fail_as(VDE_NOT_FOUND, "file %llu|no such file|an existing one", (unsigned long long)file);
+    return status;
+}
+
+/* Delete the records of a file's extents. */
+static vde_status remove_extents(vde_txn *txn, const struct map *files, uint64_t file)
+{
     struct map_cursor *cursor;
     uint8_t key[CATALOG_KEY_MAX];
-    VDE_TRY(vde_view_open_pending(txn->image, &view));
-    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
-    vde_status status = map_open(&catalog, DATASET_FILES, 0, &files);
     size_t prefix = key_extent(key, file, 0) - 8;
-    if (status == VDE_OK)
-        status = map_cursor_open(&files, key, prefix + 8, &cursor);
-    if (status != VDE_OK) {
-        vde_view_close(view);
-        return status;
-    }
+    VDE_TRY(map_cursor_open(files, key, prefix + 8, &cursor));
+    vde_status status = VDE_OK;
     while (status == VDE_OK && map_cursor_valid(cursor)) {
         const uint8_t *found;
         size_t size;
@@ -197,8 +204,25 @@ vde_status vde_txn_file_remove(vde_txn *txn, uint64_t file)
             status = map_cursor_next(cursor);
     }
     map_cursor_close(cursor);
+    return status;
+}
+
+vde_status vde_txn_file_remove(vde_txn *txn, uint64_t file)
+{
+    vde_view *view;
+    struct map files;
+    uint8_t key[CATALOG_KEY_MAX];
+    struct txn_mark mark = txn_mark(txn);
+    VDE_TRY(vde_view_open_pending(txn->image, &view));
+    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
+    vde_status status = map_open(&catalog, DATASET_FILES, 0, &files);
+    if (status == VDE_OK)
+        status = file_exists(&files, file);
+    if (status == VDE_OK)
+        status = remove_extents(txn, &files, file);
     vde_view_close(view);
-    VDE_TRY(status);
-    txn->frees = true;
-    return txn_op(txn, DATASET_FILES, key, key_file(key, file), VALUE_DELETE, NULL, 0);
+    if (status == VDE_OK)
+        status = txn_op(txn, DATASET_FILES, key, key_file(key, file), VALUE_DELETE, NULL, 0);
+    txn->frees |= status == VDE_OK;
+    return txn_rewind(txn, &mark, status);
 }

@@ -116,6 +116,8 @@ vde_status vde_kv_get(vde_kv *kv, const void *key, size_t key_size, struct vde_b
 vde_status vde_snapshot_find(vde_view *view, uint64_t dataset, uint64_t tag, uint64_t *ret_tag)
 {
     struct map catalog = catalog_of(view);
+    struct dataset_record record;
+    VDE_TRY(map_dataset_record(&catalog, dataset, &record)); /* the snapshots of a dropped dataset may still be there */
     struct map_cursor *cursor;
     uint8_t key[CATALOG_KEY_MAX], low[CATALOG_KEY_MAX];
     /* Tags are sparse and a map walks forwards only: the tree answers by a step back, overlays are walked. */

@@ -104,6 +104,22 @@ vde_status txn_op(vde_txn *txn, uint64_t dataset, const void *key, size_t key_si
     return VDE_OK;
 }
 
+struct txn_mark txn_mark(const vde_txn *txn)
+{
+    return (struct txn_mark){txn->ops_size, txn->absent_count, txn->patch_count, txn->count};
+}
+
+vde_status txn_rewind(vde_txn *txn, const struct txn_mark *mark, vde_status status)
+{
+    if (status != VDE_OK) {
+        txn->ops_size = mark->ops_size;
+        txn->absent_count = mark->absent_count;
+        txn->patch_count = mark->patch_count;
+        txn->count = mark->count;
+    }
+    return status;
+}
+
 static vde_status touch(vde_txn *txn, uint64_t dataset)
 {
     if (txn->touched_count > 0 && txn->touched[txn->touched_count - 1] == dataset)
@@ -167,9 +183,8 @@ static vde_status check_user_dataset(uint64_t dataset)
     return VDE_OK;
 }
 
-vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name)
+static vde_status create_dataset(vde_txn *txn, uint64_t id, const char *name)
 {
-    VDE_TRY(check_user_dataset(id));
     struct dataset_record record = {.id = id, .kind = DATASET_KIND_KV};
     uint8_t key[CATALOG_KEY_MAX];
     if (name) {
@@ -188,6 +203,13 @@ vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name)
     VDE_TRY(require_absent(txn, key, key_size, "dataset id"));
     VDE_TRY(registry_note_created(txn->image, id));
     return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
+}
+
+vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name)
+{
+    VDE_TRY(check_user_dataset(id));
+    struct txn_mark mark = txn_mark(txn);
+    return txn_rewind(txn, &mark, create_dataset(txn, id, name));
 }
 
 vde_status vde_txn_dataset_drop(vde_txn *txn, uint64_t id)
@@ -240,8 +262,16 @@ vde_status vde_txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag)
     memset(&disk, 0, sizeof disk);
     uint8_t key[CATALOG_KEY_MAX];
     size_t key_size = key_snapshot(key, dataset, tag);
-    VDE_TRY(require_absent(txn, key, key_size, "snapshot"));
-    return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
+    /* A snapshot is an LSN: two in one record would be the same one under two names. */
+    for (size_t i = 0; i < txn->absent_count; i++)
+        if (txn->absent[i].key_size == key_size && memcmp(txn->absent[i].key, key, 9) == 0)
+            return fail_as(VDE_EXISTS, "dataset %llu|a snapshot made by this transaction|one a transaction",
+                           (unsigned long long)dataset);
+    struct txn_mark mark = txn_mark(txn);
+    vde_status status = require_absent(txn, key, key_size, "snapshot");
+    if (status == VDE_OK)
+        status = txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
+    return txn_rewind(txn, &mark, status);
 }
 
 vde_status vde_txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag)
@@ -300,13 +330,14 @@ vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64
     uint8_t key[16];
     struct disk_log_entry head = {le64(time_us), le32((uint32_t)size), le32(0)};
     bool big = size > STREAM_INLINE_MAX || size > log_record_limit(txn->image->log) / 2;
+    VDE_TRY(reserve((void **)&txn->patches, &txn->patch_capacity, txn->patch_count, sizeof *txn->patches));
+    struct txn_mark mark = txn_mark(txn);
     if (big) {
         head.flags = le32(ENTRY_BIG);
         VDE_TRY(txn_spill(txn, DATASET_HISTORY, key, key_stream(key, stream | STREAM_BIG_BIT, number), data, size));
     }
     size_t value_size = sizeof head + (big ? 0 : size);
-    VDE_TRY(reserve((void **)&txn->patches, &txn->patch_capacity, txn->patch_count, sizeof *txn->patches));
-    VDE_TRY(reserve_ops(txn, op_size(16, value_size)));
+    VDE_TRY(txn_rewind(txn, &mark, reserve_ops(txn, op_size(16, value_size))));
     uint8_t *at = txn->ops + txn->ops_size;
     struct disk_op op = {le64(DATASET_HISTORY), le32((uint32_t)value_size), le16(16), VALUE_INLINE, 0};
     memcpy(at, &op, sizeof op);

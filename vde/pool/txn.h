@@ -42,6 +42,13 @@ struct vde_txn {
     bool frees, submitted;
 };
 
+/* A call that fails leaves no operations behind: rewind passes `status` on. */
+struct txn_mark {
+    size_t ops_size, absent_count, patch_count;
+    uint32_t count;
+};
+struct txn_mark txn_mark(const vde_txn *txn);
+vde_status txn_rewind(vde_txn *txn, const struct txn_mark *mark, vde_status status);
 vde_status txn_op(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, enum value_kind kind,
                   const void *value, size_t value_size);
 /* Write a value to the heap now and put its descriptor. */

@@ -43,7 +43,8 @@ VDE_API VDE_MUST_CHECK vde_status vde_txn_put(vde_txn *txn, uint64_t dataset, co
                                               const void *value, size_t value_size);
 VDE_API VDE_MUST_CHECK vde_status vde_txn_delete(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size);
 
-/* Snapshot a dataset as this transaction leaves it. O(1). `tag` is the caller's, unique within the dataset, never 0. */
+/* Snapshot a dataset as this transaction leaves it. O(1). `tag` is the caller's, unique within the dataset, never 0.
+ * EXISTS: the tag is taken, or this transaction makes a snapshot of the dataset already. */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag);
 VDE_API VDE_MUST_CHECK vde_status vde_txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag);
 
@@ -107,7 +108,7 @@ VDE_API VDE_MUST_CHECK vde_status vde_file_write(vde_file_writer *writer, const 
  * space comes back when the txn is destroyed. */
 VDE_API VDE_MUST_CHECK vde_status vde_file_seal(vde_file_writer *writer, vde_txn *txn, uint64_t *ret_file);
 VDE_API void vde_file_abort(vde_file_writer *writer);
-/* Remove a file. */
+/* Remove a file. NOT_FOUND: there is none. */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_file_remove(vde_txn *txn, uint64_t file);
 
 #ifdef __cplusplus
