@@ -58,6 +58,7 @@ class Delta(VdectlCase):
         done = self.run_json("delta-import", "delta", "import", self.image, folder)
         self.assertEqual((done["table"], done["data_files"], done["missing_files"]), ("default.orders", 2, 0))
         self.assertEqual(self.run_ok("table", "files", self.image, "default.orders@v1"), "p0\n")
+        self.assertEqual(self.places("default.orders"), ["image", "image"])
         shown = self.run_json("table-show", "table", "show", self.image, "default.orders")
         self.assertTrue(shown["imported"])
         history = self.run_json("table-history", "table", "history", self.image, "default.orders")["versions"]
@@ -74,6 +75,9 @@ class Delta(VdectlCase):
             self.assertEqual(copy.stat().st_mtime_ns, original.stat().st_mtime_ns)
         self.assertEqual(pathlib.Path(self.path("out/p1")).read_text(encoding="ascii"), "123456")
         self.assertFalse(pathlib.Path(self.path("log/p1")).exists())
+
+    def places(self, table):
+        return [f["place"] for f in self.run_json("table-files", "table", "files", self.image, table)["files"]]
 
     def test_import_under_a_name(self):
         folder = self.orders()
@@ -92,6 +96,11 @@ class Delta(VdectlCase):
         done = self.run_json("delta-import", "delta", "import", self.image, folder, "--reference")
         self.assertEqual(done["external_files"], 2)
         self.assertTrue(self.run_json("table-show", "table", "show", self.image, "default.orders")["external"])
+        self.assertEqual(self.places("default.orders"), ["outside", "outside"])
+        _, out, err = self.run_any("table", "files", self.image, "default.orders")
+        self.assertEqual(out, "p0\np1\n")
+        self.assertIn("outside", err)
+        self.assertRegex(self.run_ok("table", "files", self.image, "default.orders", "--long"), r"(?m) outside  p0$")
         self.run_ok("table", "drop", self.image, "default.orders", "--purge")
         self.assertTrue(pathlib.Path(folder, "p0").exists())
 
@@ -100,6 +109,7 @@ class Delta(VdectlCase):
             "delta-import", "delta", "import", self.image, self.folder_of("gone", [PROTOCOL, METADATA, add("p0", 5)])
         )
         self.assertEqual((done["missing_files"], done["active_missing"]), (1, 1))
+        self.assertEqual(self.places("default.gone"), ["missing"])
         status, _, err = self.run_any("delta", "export", self.image, "default.gone", self.path("o"), "--strict")
         self.assertEqual(status, FAILED)
         self.assertRegex(err, r"default\.gone: .*\(FILE_NOT_FOUND\)\n$")

@@ -76,7 +76,8 @@ class Files(FileCase):
         self.run_ok("file", "put", self.image, "ns.t", "p 1", self.write("src", "12345"))
         self.run_ok("table", "add", self.image, "ns.t", "p%201")
         shown = self.run_json("table-files", "table", "files", self.image, "ns.t")
-        self.assertEqual((shown["files"][0]["path"], shown["files"][0]["size_bytes"]), ("p%201", 5))
+        file = shown["files"][0]
+        self.assertEqual((file["path"], file["size_bytes"], file["place"]), ("p%201", 5, "image"))
         self.run_fails(FAILED, "VALIDATION", "file", "remove", self.image, "ns.t", "p 1", says="p 1")
         self.run_ok("file", "remove", self.image, "ns.t", "p 1", "--force")
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_table_change.c -- vdectl table add, remove, evolve: one commit to one table. */
 #include "commands.h"
+#include "places.h"
 #include "tables.h"
 
 #include <stdlib.h>
@@ -12,32 +13,13 @@
     {"operation", "NAME", "operation shown in the history"},                                                           \
     {"idempotency-key", "KEY", "the same command with the same key is committed once"}
 
-/* Percent-decoding, for finding the stored file that a path in the log names. */
-static char *decode_path(const char *path)
-{
-    char *out = cli_alloc(NULL, strlen(path) + 1);
-    size_t used = 0;
-    for (const char *p = path; *p; p++) {
-        unsigned byte;
-        int taken = 0;
-        if (*p == '%' && sscanf(p + 1, "%2x%n", &byte, &taken) == 1 && taken == 2 && byte != 0) {
-            out[used++] = (char)byte;
-            p += 2;
-        } else {
-            out[used++] = *p;
-        }
-    }
-    out[used] = '\0';
-    return out;
-}
-
 /* Size and time of one added file: what --size says, else what is stored in the image under its path. */
 static vde_status describe_file(struct cli *cli, const char *path, struct lh_add *add)
 {
     struct lh_stored_file *stored;
     if (cli_switch(cli, "size"))
         return VDE_OK;
-    char *decoded = decode_path(path);
+    char *decoded = log_path_decode(path);
     vde_status status = lh_file_stat(cli->lakehouse, cli->args[0], decoded, &stored);
     free(decoded);
     if (status == LH_FILE_NOT_FOUND)

@@ -168,6 +168,20 @@ const char *format_name(enum lh_table_format format)
     return format == LH_FORMAT_ICEBERG ? "iceberg" : "delta";
 }
 
+json_t *table_head_json(const struct lh_table_info *info)
+{
+    json_t *object = json_object();
+    json_put(object, "table", json_str(info->name));
+    json_put(object, "uri", json_str(info->uri));
+    json_put(object, "version", json_u64(info->version));
+    json_put(object, "time", json_time(info->time_us));
+    json_put(object, "first_version", json_u64(info->first_version));
+    json_put(object, "latest_version", json_u64(info->latest_version));
+    json_put(object, "note", json_str(info->note));
+    json_put(object, "replayed_entries", json_u64(info->replayed_entries));
+    return object;
+}
+
 /* --- commit results --------------------------------------------------------------------------------------------- */
 
 json_t *commit_json(const struct lh_commit_result *result)

@@ -39,6 +39,9 @@ const char *known_text(int64_t value, char text[OUT_TEXT]);
 const char *known_size(const struct cli *cli, int64_t bytes, char text[OUT_TEXT]);
 const char *format_name(enum lh_table_format format);
 
+/* What names one version of a table, in every answer about it. */
+json_t *table_head_json(const struct lh_table_info *info);
+
 /* A commit's result: as an object, or a line per table. */
 json_t *commit_json(const struct lh_commit_result *result);
 void commit_text(const struct lh_commit_result *result);
