@@ -103,12 +103,8 @@ static vde_status shadowed(struct lh_file_cursor *c, const struct file_value *va
     if (state->files.count == 0)
         return VDE_OK;
     /* Decoding is only worth it when the hash says so. */
-    bool maybe = false;
-    for (size_t slot = value->hash & (state->files.slot_count - 1); state->files.slots[slot];
-         slot = (slot + 1) & (state->files.slot_count - 1))
-        if (state->files.items[state->files.slots[slot] - 1].hash == value->hash)
-            maybe = true;
-    if (!maybe)
+    size_t slot = SIZE_MAX;
+    if (!lh_hash_map_same(&state->files, value->hash, &slot))
         return VDE_OK;
     struct lh_action action;
     struct lh_reader reader = {(const uint8_t *)value->encoded.data, value->encoded.size, 0, false};
@@ -239,28 +235,18 @@ vde_status lh_state_find_file(struct lh_state *state, struct lh_slice key, struc
     }
     if (!state->root)
         return LH_FILE_NOT_FOUND;
-    uint8_t from[16];
-    lh_be64_put(from, hash);
-    lh_be64_put(from + 8, 0);
+    uint8_t index_key[8];
+    lh_be64_put(index_key, hash);
     vde_kv *paths = NULL;
-    vde_cursor *cursor = NULL;
+    struct vde_bytes ids = {NULL, 0};
     LH_TRY(vde_kv_open(state->view, state->ids.paths, &paths));
-    vde_status status = vde_cursor_open(paths, from, sizeof from, &cursor);
-    while (status == VDE_OK) {
-        const void *found, *value;
-        size_t found_size, value_size;
-        status = vde_cursor_get(cursor, &found, &found_size, &value, &value_size);
-        if (status != VDE_OK || found_size != 16 || memcmp(found, from, 8) != 0) {
-            status = status == VDE_OK ? VDE_NOT_FOUND : status;
-            break;
-        }
-        status = root_file(state, lh_be64_get((const uint8_t *)found + 8), key, arena, ret_file);
-        if (status != VDE_NOT_FOUND)
-            break;
-        status = vde_cursor_next(cursor);
-    }
-    if (cursor)
-        vde_cursor_close(cursor);
+    vde_status status = vde_kv_get(paths, index_key, sizeof index_key, &ids);
     vde_kv_close(paths);
+    if (status == VDE_OK) {
+        status = VDE_NOT_FOUND;
+        for (size_t i = 0; i + 8 <= ids.size && status == VDE_NOT_FOUND; i += 8)
+            status = root_file(state, lh_be64_get(ids.data + i), key, arena, ret_file);
+        vde_bytes_free(&ids);
+    }
     return status == VDE_NOT_FOUND ? LH_FILE_NOT_FOUND : status;
 }

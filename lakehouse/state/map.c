@@ -68,3 +68,18 @@ struct lh_map_item *lh_hash_map_put(struct lh_hash_map *map, struct lh_slice key
     *item = (struct lh_map_item){key, {NULL, 0}, hash, 0, false};
     return item;
 }
+
+struct lh_map_item *lh_hash_map_same(const struct lh_hash_map *map, uint64_t hash, size_t *slot)
+{
+    if (map->slot_count == 0)
+        return NULL;
+    size_t at = *slot == SIZE_MAX ? (size_t)hash & (map->slot_count - 1) : (*slot + 1) & (map->slot_count - 1);
+    for (; map->slots[at]; at = (at + 1) & (map->slot_count - 1)) {
+        struct lh_map_item *item = &map->items[map->slots[at] - 1];
+        if (item->hash == hash) {
+            *slot = at;
+            return item;
+        }
+    }
+    return NULL;
+}

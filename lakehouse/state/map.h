@@ -27,4 +27,6 @@ void lh_hash_map_done(struct lh_hash_map *map);
 struct lh_map_item *lh_hash_map_find(const struct lh_hash_map *map, struct lh_slice key, uint64_t hash);
 /* The item of the key, added with live = false when it is new. NULL: out of memory. */
 struct lh_map_item *lh_hash_map_put(struct lh_hash_map *map, struct lh_slice key, uint64_t hash);
+/* All items with this hash, one by one: start with *slot = SIZE_MAX; NULL at the end. */
+struct lh_map_item *lh_hash_map_same(const struct lh_hash_map *map, uint64_t hash, size_t *slot);
 #endif

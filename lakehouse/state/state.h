@@ -9,8 +9,8 @@
  *                         is cut and followed by its hash)
  *   's'                -> totals
  * A file id is (version that added it) << 32 | index of the action. Object names: "p", "m", "t"appId, "d"domain,
- * "x"partition. The path dataset, which no snapshot covers, holds be64(hash of key) be64(file id) for the newest root; it
- * may run ahead of that root while a new one is being written, but only for keys that the tail names.
+ * "x"partition. The path dataset, which no snapshot covers, holds be64(hash of key) -> be64(file id)... for the newest
+ * root; it may run ahead of that root while a new one is being written, but only for keys that the tail names.
  *
  * A state belongs to one thread and to the view it was loaded from. */
 #ifndef LH_STATE_STATE_H

@@ -20,6 +20,7 @@ struct writer {
     struct lh_totals totals;
     struct lh_buffer buffer;
     struct lh_buffer key;
+    struct lh_buffer index;
 };
 
 static vde_status next_txn(struct writer *w, bool last)
@@ -33,14 +34,16 @@ static vde_status next_txn(struct writer *w, bool last)
     return last ? VDE_OK : vde_txn_create(w->image, &w->txn);
 }
 
-static vde_status delete_older(struct writer *w, uint64_t id, struct lh_slice key, const uint8_t index_key[16])
+/* A file that the index names: gone when the tail names its key and it is not what the tail made live. */
+static vde_status judge_older(struct writer *w, uint64_t id, uint64_t hash, bool *ret_stays)
 {
     uint8_t name[9] = {'f'};
     lh_be64_put(name + 1, id);
+    *ret_stays = false;
     struct vde_bytes bytes = {NULL, 0};
     vde_status status = vde_kv_get(w->files, name, sizeof name, &bytes);
     if (status == VDE_NOT_FOUND)
-        return vde_txn_delete(w->txn, w->state->ids.paths, index_key, 16);
+        return VDE_OK;
     LH_TRY(status);
     struct lh_reader reader = {bytes.data, bytes.size, 8, false};
     int64_t size = lh_reader_zigzag(&reader), records = lh_reader_zigzag(&reader);
@@ -52,10 +55,12 @@ static vde_status delete_older(struct writer *w, uint64_t id, struct lh_slice ke
         lh_file_key(&action.file, &w->key);
         status = lh_buffer_status(&w->key);
     }
-    bool same = status == VDE_OK && lh_slice_equal((struct lh_slice){w->key.data, w->key.size}, key);
     vde_bytes_free(&bytes);
-    if (!same)
-        return status;
+    LH_TRY(status);
+    const struct lh_map_item *item = lh_hash_map_find(&w->state->files, (struct lh_slice){w->key.data, w->key.size}, hash);
+    *ret_stays = !item;
+    if (!item || (item->live && item->number == id))
+        return VDE_OK;
     if (id >> 32 < w->state->root_tag) {
         w->totals.files--;
         if (size == INT64_MIN)
@@ -67,41 +72,47 @@ static vde_status delete_older(struct writer *w, uint64_t id, struct lh_slice ke
         else
             w->totals.records -= records;
     }
-    LH_TRY(vde_txn_delete(w->txn, w->state->ids.state, name, sizeof name));
-    return vde_txn_delete(w->txn, w->state->ids.paths, index_key, 16);
+    return vde_txn_delete(w->txn, w->state->ids.state, name, sizeof name);
 }
 
-static vde_status delete_all_older(struct writer *w, const struct lh_map_item *item)
+/* The index record of a hash: what it named and the tail does not, and what the tail made live. */
+static vde_status write_index(struct writer *w, uint64_t hash)
 {
-    uint8_t from[16];
-    lh_be64_put(from, item->hash);
-    lh_be64_put(from + 8, 0);
-    vde_cursor *cursor = NULL;
-    LH_TRY(vde_cursor_open(w->paths, from, sizeof from, &cursor));
-    vde_status status;
-    for (;;) {
-        const void *key, *value;
-        size_t key_size, value_size;
-        status = vde_cursor_get(cursor, &key, &key_size, &value, &value_size);
-        if (status != VDE_OK || key_size != 16 || memcmp(key, from, 8) != 0)
-            break;
-        uint8_t index_key[16];
-        memcpy(index_key, key, 16);
-        uint64_t id = lh_be64_get(index_key + 8);
-        if (!item->live || id != item->number)
-            status = delete_older(w, id, item->key, index_key);
-        if (status == VDE_OK)
-            status = vde_cursor_next(cursor);
-        if (status != VDE_OK)
-            break;
+    uint8_t index_key[8], number[8];
+    struct vde_bytes ids = {NULL, 0};
+    lh_be64_put(index_key, hash);
+    vde_status status = vde_kv_get(w->paths, index_key, sizeof index_key, &ids);
+    if (status != VDE_OK && status != VDE_NOT_FOUND)
+        return status;
+    bool existed = status == VDE_OK, stays;
+    status = VDE_OK;
+    lh_buffer_clear(&w->index);
+    for (size_t i = 0; i + 8 <= ids.size && status == VDE_OK; i += 8) {
+        status = judge_older(w, lh_be64_get(ids.data + i), hash, &stays);
+        if (status == VDE_OK && stays)
+            lh_buffer_add(&w->index, ids.data + i, 8);
     }
-    vde_cursor_close(cursor);
-    return status == VDE_NOT_FOUND ? VDE_OK : status;
+    if (existed)
+        vde_bytes_free(&ids);
+    LH_TRY(status);
+    size_t slot = SIZE_MAX;
+    const struct lh_map_item *item;
+    while ((item = lh_hash_map_same(&w->state->files, hash, &slot)) != NULL) {
+        lh_be64_put(number, item->number);
+        if (item->live)
+            lh_buffer_add(&w->index, number, 8);
+    }
+    LH_TRY(lh_buffer_status(&w->index));
+    if (w->index.size)
+        return vde_txn_put(w->txn, w->state->ids.paths, index_key, sizeof index_key, w->index.data, w->index.size);
+    return existed ? vde_txn_delete(w->txn, w->state->ids.paths, index_key, sizeof index_key) : VDE_OK;
 }
 
 static vde_status write_file(struct writer *w, const struct lh_map_item *item)
 {
-    LH_TRY(delete_all_older(w, item));
+    size_t slot = SIZE_MAX;
+    if (lh_hash_map_same(&w->state->files, item->hash, &slot) == item)
+        LH_TRY(write_index(w, item->hash));
     if (!item->live)
         return VDE_OK;
     struct lh_action action;
@@ -111,12 +122,9 @@ static vde_status write_file(struct writer *w, const struct lh_map_item *item)
     lh_buffer_clear(&w->buffer);
     lh_file_value_encode(item->hash, &w->state->decoder, &action, item->value, &w->buffer, &w->totals);
     LH_TRY(lh_buffer_status(&w->buffer));
-    uint8_t name[9] = {'f'}, index_key[16];
+    uint8_t name[9] = {'f'};
     lh_be64_put(name + 1, item->number);
-    lh_be64_put(index_key, item->hash);
-    lh_be64_put(index_key + 8, item->number);
-    LH_TRY(vde_txn_put(w->txn, w->state->ids.state, name, sizeof name, w->buffer.data, w->buffer.size));
-    return vde_txn_put(w->txn, w->state->ids.paths, index_key, sizeof index_key, "", 1);
+    return vde_txn_put(w->txn, w->state->ids.state, name, sizeof name, w->buffer.data, w->buffer.size);
 }
 
 static vde_status write_object(struct writer *w, const struct lh_map_item *item)
@@ -179,5 +187,6 @@ vde_status lh_state_write(vde_image *image, struct lh_state *state)
         vde_kv_close(w.paths);
     lh_buffer_done(&w.buffer);
     lh_buffer_done(&w.key);
+    lh_buffer_done(&w.index);
     return status;
 }

@@ -201,7 +201,7 @@ vde_status lh_member_action(struct lh_txn *txn, struct lh_member_txn *member, co
 
 vde_status lh_txn_action_json(lh_txn *txn, size_t member, const char *json, size_t size)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     struct lh_action action;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     lh_decoder_reset(&txn->decoder);
@@ -226,7 +226,7 @@ static vde_status fill_pairs(struct lh_txn *txn, const struct lh_property *from,
 
 vde_status lh_txn_add_file(lh_txn *txn, size_t member, const struct lh_add *add)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     struct lh_pair pairs[STACK_PAIRS];
     char stats[48];
@@ -251,7 +251,7 @@ vde_status lh_txn_add_file(lh_txn *txn, size_t member, const struct lh_add *add)
 
 vde_status lh_txn_remove_file(lh_txn *txn, size_t member, const char *path, bool no_data_change)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     if (!path || !path[0])
         return lh_fail(LH_VALIDATION, "remove from table %s|no path|one", m->name.data);
@@ -264,7 +264,7 @@ vde_status lh_txn_remove_file(lh_txn *txn, size_t member, const char *path, bool
 static vde_status partition_action(lh_txn *txn, size_t member, enum lh_action_kind kind, const struct lh_property *values,
                                    size_t count)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     struct lh_pair pairs[STACK_PAIRS];
     struct lh_action action = {.kind = kind};
@@ -285,7 +285,7 @@ vde_status lh_txn_remove_partition(lh_txn *txn, size_t member, const struct lh_p
 
 vde_status lh_txn_app(lh_txn *txn, size_t member, const char *app_id, int64_t version)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     struct lh_action action = {.kind = LH_ACTION_TXN};
     action.txn.part.set = LH_TXN_APP_ID | LH_TXN_VERSION | LH_TXN_LAST_UPDATED;

@@ -234,7 +234,7 @@ vde_status lh_txn_table(lh_txn *txn, const char *table, const struct lh_member *
     for (size_t i = 0; i < txn->count; i++)
         if (lh_slice_is(txn->members[i]->name, table))
             return lh_fail(LH_VALIDATION, "transaction|table %s twice|each table once", table);
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(new_member(txn, &m));
     LH_TRY(lh_txn_text(txn, lh_slice_of(table), &m->name));
     if (member) {
@@ -252,7 +252,7 @@ vde_status lh_txn_table(lh_txn *txn, const char *table, const struct lh_member *
 /* --- reads ------------------------------------------------------------------------------------------------------ */
 vde_status lh_txn_read_all(lh_txn *txn, size_t member)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     m->read_all = true;
     return VDE_OK;
@@ -260,14 +260,14 @@ vde_status lh_txn_read_all(lh_txn *txn, size_t member)
 
 vde_status lh_txn_read_file(lh_txn *txn, size_t member, const char *path)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     return lh_hashes_add(&m->read_files, lh_hash(lh_slice_of(path))) ? VDE_OK : lh_fail_nomem("transaction");
 }
 
 vde_status lh_txn_read_partitions(lh_txn *txn, size_t member, const struct lh_read_column *columns, size_t count)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     struct lh_predicate *all = lh_arena_alloc(&txn->arena, m->predicate_count + count + 1, sizeof *all);
     if (!all)
@@ -295,14 +295,14 @@ vde_status lh_txn_read_partitions(lh_txn *txn, size_t member, const struct lh_re
 /* --- the small setters ------------------------------------------------------------------------------------------ */
 vde_status lh_txn_set_schema(lh_txn *txn, size_t member, const char *schema)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     return lh_txn_text(txn, lh_slice_of(schema), &m->schema);
 }
 
 vde_status lh_txn_allow_upgrade(lh_txn *txn, size_t member)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     m->upgrade = true;
     return VDE_OK;
@@ -310,14 +310,14 @@ vde_status lh_txn_allow_upgrade(lh_txn *txn, size_t member)
 
 vde_status lh_txn_set_properties(lh_txn *txn, size_t member, const struct lh_property *changes, size_t count)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     return copy_changes(txn, changes, count, &m->changes, &m->change_count);
 }
 
 vde_status lh_txn_commit_info(lh_txn *txn, size_t member, const char *user_metadata, const char *engine_info)
 {
-    struct lh_member_txn *m;
+    struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     if (user_metadata)
         LH_TRY(lh_txn_text(txn, lh_slice_of(user_metadata), &m->user_metadata));
