@@ -101,6 +101,9 @@ class Delta(VdectlCase):
         self.assertEqual(out, "p0\np1\n")
         self.assertIn("outside", err)
         self.assertRegex(self.run_ok("table", "files", self.image, "default.orders", "--long"), r"(?m) outside  p0$")
+        diff = ("table", "diff", self.image, "default.orders", "--from", "1")
+        self.assertIn("+ p1  (outside the image)\n", self.run_ok(*diff))
+        self.assertEqual(self.run_json("table-diff", *diff)["added"][0]["place"], "outside")
         self.run_ok("table", "drop", self.image, "default.orders", "--purge")
         self.assertTrue(pathlib.Path(folder, "p0").exists())
 

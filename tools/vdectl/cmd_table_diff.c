@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_table_diff.c -- vdectl table diff: what two versions of a table have apart. */
 #include "commands.h"
+#include "places.h"
 #include "tables.h"
 
 #include <stdlib.h>
@@ -8,23 +9,25 @@
 
 #define WIDTH 14
 
-static json_t *file_json(const struct cli *cli, const struct lh_file_info *file)
+static json_t *file_json(const struct cli *cli, const struct places *places, const struct lh_file_info *file)
 {
     json_t *object = json_object();
     json_put(object, "path", json_str(file->path));
     json_put(object, "size_bytes", known_json(file->size_bytes));
     json_put(object, "records", known_json(file->records));
     json_put(object, "deletion_vector", json_boolean(file->has_deletion_vector));
+    json_put(object, "place", json_str(places_find(places, file->path)));
     if (cli_switch(cli, "show-values"))
         json_put(object, "partition_values", properties_json(file->partition_values, file->partition_count));
     return object;
 }
 
-static json_t *files_json(const struct cli *cli, const struct lh_file_info *files, size_t count)
+static json_t *files_json(const struct cli *cli, const struct places *places, const struct lh_file_info *files,
+                          size_t count)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < count; i++)
-        json_add(array, file_json(cli, &files[i]));
+        json_add(array, file_json(cli, places, &files[i]));
     return array;
 }
 
@@ -37,7 +40,7 @@ static json_t *side_json(uint64_t version, uint64_t time_us, const char *ddl)
     return object;
 }
 
-static void print_json(const struct cli *cli, const struct lh_diff *diff)
+static void print_json(const struct cli *cli, const struct places *places, const struct lh_diff *diff)
 {
     json_t *object = json_object();
     json_put(object, "table", json_str(diff->table));
@@ -52,16 +55,19 @@ static void print_json(const struct cli *cli, const struct lh_diff *diff)
     json_put(object, "records_added", known_json(diff->records_added));
     json_put(object, "records_removed", known_json(diff->records_removed));
     json_put(object, "replayed_entries", json_u64(diff->replayed_entries));
-    json_put(object, "added", files_json(cli, diff->added, diff->added_count));
-    json_put(object, "removed", files_json(cli, diff->removed, diff->removed_count));
+    json_put(object, "added", files_json(cli, places, diff->added, diff->added_count));
+    json_put(object, "removed", files_json(cli, places, diff->removed, diff->removed_count));
     json_print(object);
 }
 
-static void print_files(const struct cli *cli, char sign, const struct lh_file_info *files, size_t count)
+static void print_files(const struct cli *cli, const struct places *places, char sign, const struct lh_file_info *files,
+                        size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         printf("%c ", sign);
         out_text(stdout, files[i].path, strlen(files[i].path));
+        if (strcmp(places_find(places, files[i].path), "outside") == 0)
+            fputs("  (outside the image)", stdout);
         if (cli_switch(cli, "show-values") && files[i].partition_count) {
             char *values = properties_text(files[i].partition_values, files[i].partition_count);
             fputs("  ", stdout);
@@ -89,7 +95,7 @@ static void print_changed(const struct lh_diff *diff)
         out_field("changed", WIDTH, "%s", text);
 }
 
-static void print_text(const struct cli *cli, const struct lh_diff *diff)
+static void print_text(const struct cli *cli, const struct places *places, const struct lh_diff *diff)
 {
     char a[OUT_TEXT], b[OUT_TEXT];
     out_field("table", WIDTH, "%s", diff->table);
@@ -103,8 +109,8 @@ static void print_text(const struct cli *cli, const struct lh_diff *diff)
         out_field("schema to", WIDTH, "%s", diff->to_ddl ? diff->to_ddl : "");
     }
     print_changed(diff);
-    print_files(cli, '+', diff->added, diff->added_count);
-    print_files(cli, '-', diff->removed, diff->removed_count);
+    print_files(cli, places, '+', diff->added, diff->added_count);
+    print_files(cli, places, '-', diff->removed, diff->removed_count);
 }
 
 /* The older side as an address: TABLE@POINT, or the table argument as it stands when it has an '@' already. */
@@ -130,6 +136,29 @@ static int take_from(const struct cli *cli, char **ret_address)
     return CLI_DONE;
 }
 
+/* Where the files are is told by what is stored now, for both sides. */
+static vde_status compare(struct cli *cli, const char *from, const char *to)
+{
+    struct lh_diff *diff = NULL;
+    struct lh_table_info *info = NULL;
+    struct places places = {0};
+    vde_status status = cli_open_tables(cli);
+    if (status == VDE_OK)
+        status = lh_diff_versions(cli->lakehouse, from, to, &diff);
+    if (status == VDE_OK)
+        status = lh_table_describe(cli->lakehouse, diff->table, &info);
+    if (status == VDE_OK)
+        status = places_open(cli->lakehouse, info, &places);
+    if (status == VDE_OK && cli->json)
+        print_json(cli, &places, diff);
+    else if (status == VDE_OK)
+        print_text(cli, &places, diff);
+    places_close(&places);
+    lh_free(info);
+    lh_free(diff);
+    return status;
+}
+
 static int run_diff(struct cli *cli)
 {
     const char *to_text = cli_option(cli, "to");
@@ -140,19 +169,8 @@ static int run_diff(struct cli *cli)
         result = to ? CLI_DONE : CLI_USAGE;
     }
     if (result == CLI_DONE) {
-        struct lh_diff *diff;
-        vde_status status = cli_open_tables(cli);
-        if (status == VDE_OK)
-            status = lh_diff_versions(cli->lakehouse, from, to, &diff);
-        if (status == VDE_OK) {
-            if (cli->json)
-                print_json(cli, diff);
-            else
-                print_text(cli, diff);
-            lh_free(diff);
-        } else {
-            result = cli_failed(cli, status);
-        }
+        vde_status status = compare(cli, from, to);
+        result = status == VDE_OK ? CLI_DONE : cli_failed(cli, status);
     }
     free(from);
     free(to);
