@@ -152,7 +152,8 @@ static vde_status commit_checkpoint(struct vde_image *image, struct merge *merge
     VDE_TRY(defer(image, sb->sequence, &merge->freed));
     VDE_TRY(space_write(image->space, sb->sequence, sb));
     if (!MUTATED(MUTATE_SUPERBLOCK_FLUSH))
-        VDE_TRY(image->device->ops->flush(image->device));
+        VDE_TRY(image_flush(image));
+    atomic_fetch_add(&image->flushes, 2);
     return superblocks_write(image->device, &image->label, sb);
 }
 

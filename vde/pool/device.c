@@ -30,3 +30,9 @@ vde_status image_read(struct vde_image *image, uint64_t block, void *buffer, uin
                             (unsigned long long)block, (unsigned long long)blocks);
     return device_transfer(image->device, VDE_IO_READ, block, buffer, blocks);
 }
+
+vde_status image_flush(struct vde_image *image)
+{
+    atomic_fetch_add(&image->flushes, 1);
+    return image->device->ops->flush(image->device);
+}

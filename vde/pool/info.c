@@ -132,7 +132,7 @@ void vde_image_counters(vde_image *image, struct vde_image_counters *ret_counter
     struct log_status status;
     log_status(image->log, &status);
     ret_counters->groups = status.groups;
-    ret_counters->flushes = status.flushes;
+    ret_counters->flushes = status.flushes + atomic_load(&image->flushes);
     ret_counters->log_bytes_written = status.bytes_written;
     ret_counters->commits = log_durable_lsn(image->log) - atomic_load(&image->read_lsn);
 }

@@ -87,7 +87,7 @@ struct vde_image {
     /* atomic */
     atomic_uint_least64_t next_id;
     atomic_uint_least64_t read_lsn; /* read-only images: everything replayed */
-    atomic_uint_least64_t checkpoints, heap_bytes;
+    atomic_uint_least64_t checkpoints, heap_bytes, flushes; /* flushes: those outside the log */
     atomic_bool polled;     /* some queue has an eventfd */
 
     struct background *background;
@@ -156,6 +156,7 @@ bool checkpoint_due(struct vde_image *image);
 uint64_t pending_blocks(const struct vde_image *image, uint64_t ops, uint64_t bytes);
 
 /* device.c */
+vde_status image_flush(struct vde_image *image);
 vde_status image_read(struct vde_image *image, uint64_t block, void *buffer, uint64_t blocks);
 vde_status device_transfer(struct vde_device *device, uint8_t op, uint64_t block, void *buffer, uint64_t blocks);
 #endif

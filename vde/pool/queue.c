@@ -182,5 +182,10 @@ vde_status vde_queue_reap(vde_queue *queue, struct vde_completion *completions, 
         (void)status; /* the completion carries it */
         *ret_count = take_ripe(queue, completions, max, &next);
     }
+    if (fd >= 0 && next != 0 && (next <= log_durable_lsn(queue->image->log) || log_poisoned(queue->image->log))) {
+        drained = 1; /* more are waiting than were asked for: it stays readable */
+        ssize_t written = write(fd, &drained, sizeof drained);
+        (void)written;
+    }
     return VDE_OK;
 }

@@ -137,7 +137,7 @@ static vde_status flush_data(vde_txn *txn)
 {
     if (txn->data_bytes <= FLUSH_FIRST_BYTES)
         return VDE_OK;
-    vde_status status = txn->image->device->ops->flush(txn->image->device);
+    vde_status status = image_flush(txn->image);
     if (status != VDE_OK)
         log_poison(txn->image->log);
     return status;
