@@ -79,6 +79,26 @@ static vde_status look_at_head(struct lh_attempt *attempt, struct lh_member_txn 
     return status;
 }
 
+static vde_status resolve_unlocked(struct lh_attempt *attempt, struct lh_member_txn *m)
+{
+    vde_status status = lh_member_resolve(attempt->txn, m, false);
+    if (status != LH_FILE_NOT_FOUND)
+        return status;
+    struct lh_saved saved;
+    lh_error_save(&saved);
+    /* The file may have been added by a version that is not visible yet: only the lock tells. */
+    lh_head_lock(m->head);
+    bool newer = m->head->latest != m->prepared_at;
+    attempt->wait_lsn = m->head->lsn;
+    lh_head_unlock(m->head);
+    if (newer)
+        return LH_AGAIN;
+    /* Or somebody removed it since it was read, which is a conflict. */
+    if (m->read_version != LH_NO_VERSION)
+        LH_TRY(lh_conflict_check_stream(attempt->txn, m, m->read_version, UINT64_MAX));
+    return lh_error_restore(&saved);
+}
+
 static vde_status prepare_member(struct lh_attempt *attempt, struct lh_member_txn *m)
 {
     struct lh_txn *txn = attempt->txn;
@@ -98,19 +118,8 @@ static vde_status prepare_member(struct lh_attempt *attempt, struct lh_member_tx
     LH_TRY(check_rules(txn, m));
     if (lh_member_needs_state(m) && m->create)
         return lh_fail(LH_VALIDATION, "table %s|a removal in its first version|none", m->name.data);
-    if (lh_member_needs_state(m) && attempt->number < ATTEMPTS_UNLOCKED) {
-        vde_status status = lh_member_resolve(txn, m, false);
-        /* The file may have been added by a version that is not visible yet: only the lock tells. */
-        if (status == LH_FILE_NOT_FOUND) {
-            lh_head_lock(m->head);
-            bool newer = m->head->latest != m->prepared_at;
-            attempt->wait_lsn = m->head->lsn;
-            lh_head_unlock(m->head);
-            if (newer)
-                return LH_AGAIN;
-        }
-        LH_TRY(status);
-    }
+    if (lh_member_needs_state(m) && attempt->number < ATTEMPTS_UNLOCKED)
+        LH_TRY(resolve_unlocked(attempt, m));
     /* Only the group's head lists the members: the group id leads to it. It is the first member that gets a version. */
     return lh_member_record(txn, m, m == txn->members[0] && txn->count > 1 ? (uint32_t)txn->count : 0);
 }

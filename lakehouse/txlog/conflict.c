@@ -50,7 +50,8 @@ enum level { LEVEL_SERIALIZABLE, LEVEL_WRITE_SERIALIZABLE, LEVEL_SNAPSHOT };
 static enum level level_of(const struct lh_txn *txn, const struct lh_member_txn *member)
 {
     /* Rearranging files without changing data can't disturb a reader's view of rows. */
-    if (member->only_files && !member->data_change && !member->schema.data && !member->change_count)
+    if (member->only_files && !member->data_change && !member->schema.data && !member->change_count &&
+        (member->added.count || member->removal_count))
         return LEVEL_SNAPSHOT;
     int isolation = txn->isolation_given || !member->meta || member->meta->isolation < 0 ? (int)txn->isolation
                                                                                           : member->meta->isolation;
