@@ -9,7 +9,8 @@
 #
 # A line "ctest: timeout=300 labels=extended serial" in a comment of the file changes its registration;
 # processors=2 says that it keeps so many busy.
-# A file in one of these folders with neither main() nor Criterion tests is linked into its neighbours.
+# A file in one of these folders that is not named test_* and has neither main() nor Criterion tests is linked into its
+# neighbours.
 
 set(TESTS ${CMAKE_SOURCE_DIR}/tests)
 pkg_check_modules(CRITERION IMPORTED_TARGET criterion)
@@ -95,7 +96,7 @@ function(vde_program target source)
   if(TARGET test_support)
     target_link_libraries(${target} PRIVATE test_support)
   endif()
-  file(STRINGS ${source} criterion LIMIT_COUNT 1 REGEX "include <criterion/")
+  file(STRINGS ${source} criterion LIMIT_COUNT 1 REGEX "include <criterion/|^(Parameterized|Theory)?Test(Suite)?\\(")
   if(criterion)
     target_link_libraries(${target} PRIVATE PkgConfig::CRITERION)
   endif()
@@ -117,7 +118,7 @@ function(vde_test_folder label prefix folder)
   set(helpers)
   foreach(source ${sources})
     file(STRINGS ${source} hit LIMIT_COUNT 1 REGEX "include <criterion/|int main\\(")
-    if(hit)
+    if(hit OR source MATCHES "/test_[^/]*$")
       list(APPEND programs ${source})
     else()
       list(APPEND helpers ${source})
