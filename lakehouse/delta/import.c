@@ -80,15 +80,6 @@ static const char *find_on_disk(const struct job *job, const struct delta_ref *r
     return NULL;
 }
 
-static void count_missing(struct job *job, const struct delta_ref *ref)
-{
-    struct lh_import_report *report = &job->report;
-    report->missing_files++;
-    report->active_missing += ref->active;
-    delta_warn(&job->scan.warnings, "%s file is not there: %.*s", ref->active ? "active" : "historical",
-               (int)(ref->name.size < 300 ? ref->name.size : 300), ref->name.data);
-}
-
 static vde_status measure_data(struct job *job)
 {
     struct lh_import_report *report = &job->report;
@@ -103,7 +94,8 @@ static vde_status measure_data(struct job *job)
             continue;
         }
         if (!find_on_disk(job, &ref, &name, &stat)) {
-            count_missing(job, &ref);
+            report->missing_files++;
+            report->active_missing += ref.active;
             continue;
         }
         report->data_bytes += (uint64_t)stat.st_size;
@@ -114,6 +106,10 @@ static vde_status measure_data(struct job *job)
         }
     }
     lh_buffer_done(&name);
+    /* A count and no names: paths hold partition values. */
+    if (report->missing_files > 0)
+        delta_warn(&job->scan.warnings, "%llu of the files that the log names are not there, %llu of them active",
+                   (unsigned long long)report->missing_files, (unsigned long long)report->active_missing);
     if (report->external_files > 0 && !reference)
         delta_warn(&job->scan.warnings, "%llu files have absolute or unusable paths and stay outside",
                    (unsigned long long)report->external_files);

@@ -144,6 +144,8 @@ def main():
             item["folder"] = os.path.join(os.path.dirname(states), str(number))
         checksums += compare_table(row[0], tables[row[0]])
     if corpora:
+        if checksums < 100:
+            complain("corpora", f"only {checksums} versions have a checksum file to compare with")
         there = {
             "corpora/" + os.path.relpath(path, corpora)
             for path, folders, _ in os.walk(corpora)
