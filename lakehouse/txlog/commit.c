@@ -3,6 +3,7 @@
  *
  * Locks: NAMES when a table is created or an idempotency key is used, then the tables in ascending order of their ids. They
  * are held until the record has its LSN and are released before the flush, so commits of one table go out in one group. */
+#include <sched.h>
 #include <stdlib.h>
 
 #include "state/fail.h"
@@ -150,8 +151,12 @@ static void lock_tables(struct lh_attempt *attempt)
 #else
     (void)by_table;
 #endif
-    for (; attempt->locked < txn->count; attempt->locked++)
+    for (; attempt->locked < txn->count; attempt->locked++) {
         lh_head_lock(attempt->sorted[attempt->locked]->head);
+#ifdef VDE_MUTATE_LOCK_ORDER
+        sched_yield(); /* the broken build must hang soon, not only could */
+#endif
+    }
 }
 
 static void unlock_all(struct lh_attempt *attempt)
