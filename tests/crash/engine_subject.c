@@ -11,7 +11,7 @@
 
 static const char *const kind_names[ENGINE_KINDS] = {
     "put", "put large", "delete", "append", "multi", "create", "drop", "snapshot", "unsnapshot", "file", "unfile",
-    "unstream", "checkpoint", "reopen",
+    "unstream", "checkpoint", "reopen", "submit",
 };
 
 #define LARGE_BYTES 20000u /* more than half of what a record of a small ring may hold: goes out of line */
@@ -201,7 +201,7 @@ static bool enabled(const void *model, unsigned kind)
 {
     const struct engine_model *m = model;
     switch (kind) {
-    case PUT: case PUT_LARGE: case DELETE: case DROP: return m->datasets[0].exists;
+    case PUT: case PUT_LARGE: case DELETE: case DROP: case SUBMIT: return m->datasets[0].exists;
     case SNAPSHOT: return m->datasets[0].exists && free_snapshot(&m->datasets[0]) < MODEL_SNAPSHOTS;
     case UNSNAPSHOT: return m->datasets[0].exists && first_snapshot(&m->datasets[0]) < MODEL_SNAPSHOTS;
     case CREATE: return !m->datasets[0].exists || !m->datasets[1].exists || !m->datasets[2].exists;
@@ -280,7 +280,7 @@ static vde_status build_drop(vde_txn *txn, struct engine_model *m)
 static vde_status build(vde_image *image, vde_txn *txn, struct engine_model *m, unsigned kind, unsigned step)
 {
     switch (kind) {
-    case PUT: return put(txn, m, 0, step % MODEL_KEYS, 300);
+    case PUT: case SUBMIT: return put(txn, m, 0, step % MODEL_KEYS, 300);
     case PUT_LARGE: return put(txn, m, 0, step == 0 ? 4 : 5, LARGE_BYTES + 7 * step);
     case DELETE: return build_delete(txn, m, step);
     case APPEND: return append(txn, m, 0, 60);
@@ -311,8 +311,10 @@ static vde_status apply(void **handle, struct vde_device *device, void *model, u
     VDE_TRY(vde_txn_create(image, &txn));
     vde_status status = build(image, txn, m, kind, step);
     if (status == VDE_OK)
-        status = vde_txn_commit(txn, &commit);
+        status = kind == SUBMIT ? vde_txn_submit(txn, &commit) : vde_txn_commit(txn, &commit);
     vde_txn_destroy(txn);
+    if (status == VDE_OK && kind == SUBMIT) /* nobody waited for it when the checkpoint takes its cut */
+        status = vde_image_checkpoint(image);
     return status;
 }
 

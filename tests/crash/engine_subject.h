@@ -7,7 +7,7 @@
 
 enum engine_kind {
     PUT, PUT_LARGE, DELETE, APPEND, MULTI, CREATE, DROP, SNAPSHOT, UNSNAPSHOT, FILE_WRITE, FILE_REMOVE, STREAM_DROP,
-    CHECKPOINT, REOPEN, ENGINE_KINDS
+    CHECKPOINT, REOPEN, SUBMIT, ENGINE_KINDS
 };
 
 /* A workload with every operation in it, and its length. */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules of streams, names and snapshots, each tried before and after what they protect has reached the trees. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include <vde/vde.h>
+
+#include "io/simulated.h"
+
+static struct vde_device *device;
+static vde_image *image;
+
+static void open_image(void)
+{
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    opts.flags = VDE_OPEN_NO_THREADS;
+    cr_assert_eq(vde_image_open_device(device, &opts, &image), VDE_OK, "%s", vde_last_error()->text);
+}
+
+static void setup(void)
+{
+    cr_assert_eq(simulated_create(VDE_IMAGE_MIN_BYTES, 1, 0, &device), VDE_OK);
+    cr_assert_eq(vde_image_format_device(device, NULL), VDE_OK, "%s", vde_last_error()->text);
+    open_image();
+}
+
+static void teardown(void)
+{
+    cr_assert_eq(vde_image_close(image), VDE_OK);
+    device->ops->close(device);
+}
+
+static vde_status append(uint64_t stream, uint64_t number)
+{
+    vde_txn *txn;
+    struct vde_commit commit;
+    cr_assert_eq(vde_txn_create(image, &txn), VDE_OK);
+    vde_status status = vde_txn_append(txn, stream, number, 0, "entry", 5);
+    if (status == VDE_OK)
+        status = vde_txn_commit(txn, &commit);
+    vde_txn_destroy(txn);
+    return status;
+}
+
+static vde_status create(uint64_t id, const char *name)
+{
+    vde_txn *txn;
+    struct vde_commit commit;
+    cr_assert_eq(vde_txn_create(image, &txn), VDE_OK);
+    vde_status status = vde_txn_dataset_create(txn, id, name);
+    if (status == VDE_OK)
+        status = vde_txn_commit(txn, &commit);
+    vde_txn_destroy(txn);
+    return status;
+}
+
+static vde_status snapshot(uint64_t id, uint64_t tag)
+{
+    vde_txn *txn;
+    struct vde_commit commit;
+    cr_assert_eq(vde_txn_create(image, &txn), VDE_OK);
+    vde_status status = vde_txn_snapshot_create(txn, id, tag);
+    if (status == VDE_OK)
+        status = vde_txn_commit(txn, &commit);
+    vde_txn_destroy(txn);
+    return status;
+}
+
+TestSuite(rules, .init = setup, .fini = teardown);
+
+Test(rules, a_number_that_exists_is_refused)
+{
+    cr_assert_eq(append(20, 5), VDE_OK);
+    cr_assert_eq(append(20, 6), VDE_OK);
+    for (unsigned life = 0; life < 2; life++) {
+        cr_assert_eq(append(20, 6), VDE_EXISTS);
+        cr_assert_eq(append(20, 5), VDE_EXISTS);
+        cr_assert_eq(append(20, 0), VDE_EXISTS, "a number below the first is taken");
+        cr_assert_eq(append(20, 8), VDE_GAP);
+        cr_assert_eq(vde_image_close(image), VDE_OK);
+        open_image();
+    }
+    cr_assert_eq(append(20, 7), VDE_OK);
+}
+
+Test(rules, names_and_tags_are_unique)
+{
+    cr_assert_eq(create(30, "name"), VDE_OK);
+    cr_assert_eq(snapshot(30, 1), VDE_OK);
+    for (unsigned life = 0; life < 2; life++) {
+        cr_assert_eq(create(31, "name"), VDE_EXISTS);
+        cr_assert_eq(create(30, "other"), VDE_EXISTS);
+        cr_assert_eq(snapshot(30, 1), VDE_EXISTS);
+        cr_assert_eq(snapshot(31, 1), VDE_NOT_FOUND);
+        cr_assert_eq(vde_image_close(image), VDE_OK);
+        open_image();
+    }
+}
+
+Test(rules, an_entry_of_a_refused_transaction_leaves_no_trace)
+{
+    vde_txn *txn;
+    struct vde_commit commit;
+    cr_assert_eq(append(20, 0), VDE_OK);
+    cr_assert_eq(vde_txn_create(image, &txn), VDE_OK);
+    cr_assert_eq(vde_txn_append(txn, 21, 0, 0, "new", 3), VDE_OK);
+    vde_status status = vde_txn_append(txn, 20, 0, 0, "old", 3);
+    if (status == VDE_OK)
+        status = vde_txn_commit(txn, &commit);
+    cr_assert_eq(status, VDE_EXISTS);
+    vde_txn_destroy(txn);
+    vde_view *view;
+    uint64_t first, last;
+    cr_assert_eq(vde_view_open(image, &view), VDE_OK);
+    cr_assert_eq(vde_stream_range(view, 21, &first, &last), VDE_NOT_FOUND);
+    vde_view_close(view);
+}
