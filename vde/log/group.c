@@ -102,6 +102,12 @@ void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t coun
     lock_take(&log->lock);
     struct group *group = log->open;
     uint64_t lsn = atomic_load_explicit(&log->last_lsn, memory_order_relaxed) + 1;
+    if (!group) { /* poisoned since log_prepare(), which took the open group away: this record is certainly absent */
+        atomic_store_explicit(&log->last_lsn, lsn, memory_order_release);
+        lock_drop(&log->lock);
+        *ret_lsn = lsn;
+        return;
+    }
     struct disk_record record = {le64(lsn), le64(time_us), le32((uint32_t)(sizeof record + ops_size)), le32(count),
                                  le32(0), le32(0)};
     uint64_t before = group_ring_bytes(group->size);
@@ -152,6 +158,18 @@ static void fail_queue(struct log *log)
     log->queued_bytes = 0;
 }
 
+/* Make one waiter of a group lead. A group that was failed in the meantime stays so: all of its waiters have gone, or
+ * go, and an empty queue needs no leader. */
+static void hand_over(struct group *group)
+{
+    unsigned word = atomic_load_explicit(&group->word, memory_order_relaxed);
+    while (word != GROUP_DONE)
+        if (atomic_compare_exchange_weak(&group->word, &word, GROUP_LEAD)) {
+            futex_wake(&group->word, 1);
+            return;
+        }
+}
+
 /* The group is on the medium, or not: publish the outcome and hand over. */
 static void finish(struct log *log, struct group *group, vde_status status)
 {
@@ -177,18 +195,17 @@ static void finish(struct log *log, struct group *group, vde_status status)
     log->flushes += group->flushed;
     log->bytes_written += group_ring_bytes(group->size);
     buffer_give(log, group);
-    log->leader = false;
-    if (log->queue_head && log->queue_head->count > 0 && log->queue_head->waiters > 0) {
-        next_leader = log->queue_head;
+    /* The oldest group may have no waiter, being submitted asynchronously: then who waits for a later one leads it. */
+    for (next_leader = log->queue_head; next_leader && next_leader->waiters == 0;)
+        next_leader = next_leader->next;
+    log->leader = next_leader != NULL; /* reserved for the waiter that is woken below */
+    if (next_leader)
         atomic_fetch_add_explicit(&next_leader->refs, 1, memory_order_relaxed);
-        log->leader = true; /* reserved for the waiter that is woken below */
-    }
     lock_drop(&log->lock);
     atomic_store_explicit(&group->word, GROUP_DONE, memory_order_release);
     futex_wake(&group->word, INT_MAX);
     if (next_leader) {
-        atomic_store_explicit(&next_leader->word, GROUP_LEAD, memory_order_release);
-        futex_wake(&next_leader->word, 1);
+        hand_over(next_leader);
         group_unref(next_leader);
     }
     group_unref(group);
@@ -286,7 +303,11 @@ void log_cut(struct log *log)
 {
     lock_take(&log->lock);
     struct group *last = log->queue_tail && log->queue_tail->count > 0 ? log->queue_tail : log->in_flight;
-    if (last) {
+    if (last && last->marker) {
+        /* Nobody waits for a marker, so its end is not known in time: it becomes the first frame of the new log. */
+        log->cut_position = last->position;
+        log->cut_chain = log->chain;
+    } else if (last) {
         last->cut = true;
         if (log->open == last)
             log->open = NULL; /* later records belong behind the cut: a frame of their own */

@@ -14,6 +14,7 @@ struct background {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
+    uint64_t start_lsn; /* before anyone else has the image: what comes after it is this thread's business */
     bool stop, drive;   /* guarded by mutex */
     atomic_bool asleep; /* sleeping without a timer */
 };
@@ -60,7 +61,7 @@ static void *run(void *argument)
 {
     struct background *background = argument;
     struct vde_image *image = background->image;
-    uint64_t seen = log_last_lsn(image->log), checkpointed = seen, dirty_since = 0;
+    uint64_t seen = background->start_lsn, checkpointed = seen, dirty_since = 0;
     bool idle = true, drive;
     while (pause_for(background, idle, seen, &drive)) {
         uint64_t last = log_last_lsn(image->log);
@@ -96,6 +97,7 @@ vde_status background_start(struct vde_image *image)
     if (!background)
         return fail_nomem("background thread");
     background->image = image;
+    background->start_lsn = log_last_lsn(image->log);
     pthread_mutex_init(&background->mutex, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);

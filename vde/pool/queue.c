@@ -84,6 +84,15 @@ int vde_queue_fd(vde_queue *queue)
     queue->image->queues = queue;
     atomic_store(&queue->image->polled, true);
     lock_drop(&queue->image->views_lock);
+    lock_take(&queue->lock);
+    bool submitted = queue->count > 0;
+    lock_drop(&queue->lock);
+    if (submitted) { /* before anyone could be told: they may be durable already */
+        uint64_t one = 1;
+        ssize_t written = write(fd, &one, sizeof one);
+        (void)written;
+        background_drive(queue->image);
+    }
     return fd;
 }
 
