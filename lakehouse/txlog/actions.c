@@ -288,9 +288,8 @@ vde_status lh_txn_app(lh_txn *txn, size_t member, const char *app_id, int64_t ve
     struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     struct lh_action action = {.kind = LH_ACTION_TXN};
-    action.txn.part.set = LH_TXN_APP_ID | LH_TXN_VERSION | LH_TXN_LAST_UPDATED;
+    action.txn.part.set = LH_TXN_APP_ID | LH_TXN_VERSION; /* no time: a repeated transaction has the same content */
     action.txn.app_id = lh_slice_of(app_id);
     action.txn.version = version;
-    action.txn.last_updated_ms = (int64_t)(lh_now_us() / 1000);
     return lh_member_action(txn, m, &action);
 }

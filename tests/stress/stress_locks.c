@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stress_locks.c -- 16 threads commit to random sets of 1 to 8 of 32 tables, named in random order, for so many seconds as
- * the first argument says, and until each has made its 1 000 commits. Afterwards every table's log is compared with what
- * was acknowledged, and the longest wait for locks is printed. */
+ * the first argument says, and until each has made its 1 000 commits (or what the second says). Each adds a file per table
+ * and now and then removes the one it added before. Afterwards every table's log is compared with what was acknowledged,
+ * and the longest wait for locks is printed. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 static lh_lakehouse *lakehouse;
 static atomic_ullong acknowledged[TABLES];
+static atomic_ullong active[TABLES];
 static atomic_bool stop;
 static unsigned least = 1000;
 
@@ -27,6 +29,7 @@ struct worker {
     unsigned number;
     uint64_t state;
     atomic_ullong commits;
+    char last[TABLES][64]; /* path added last, "" when there is none */
 };
 
 static void die(const char *what)
@@ -47,6 +50,7 @@ static void commit_once(struct worker *w, lh_txn *txn)
 {
     unsigned order[TABLES];
     size_t count = 1 + draw(w, SET_MAX);
+    bool removes[SET_MAX];
     for (unsigned i = 0; i < TABLES; i++)
         order[i] = i;
     lh_txn_reset(txn);
@@ -63,11 +67,17 @@ static void commit_once(struct worker *w, lh_txn *txn)
         add.size_bytes = 1;
         if (lh_txn_table(txn, name, NULL, &member) || lh_txn_add_file(txn, member, &add))
             die("build");
+        removes[i] = w->last[order[i]][0] && draw(w, 16) == 0;
+        if (removes[i] && lh_txn_remove_file(txn, member, w->last[order[i]], false))
+            die("build");
+        snprintf(w->last[order[i]], sizeof w->last[order[i]], "%s", path);
     }
     if (lh_commit(txn, NULL))
         die("commit");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         atomic_fetch_add(&acknowledged[order[i]], 1);
+        atomic_fetch_add(&active[order[i]], removes[i] ? 0 : 1);
+    }
     atomic_fetch_add(&w->commits, 1);
 }
 
@@ -92,7 +102,7 @@ static void check_tables(void)
         snprintf(name, sizeof name, "ns.t%u", i);
         if (lh_latest_version(lakehouse, name, &version) || lh_table_describe(lakehouse, name, &info))
             die("check");
-        if (version != atomic_load(&acknowledged[i]) || info->files != version) {
+        if (version != atomic_load(&acknowledged[i]) || info->files != atomic_load(&active[i])) {
             fprintf(stderr, "%s: version %llu, %llu files, %llu acknowledged\n", name, (unsigned long long)version,
                     (unsigned long long)info->files, (unsigned long long)atomic_load(&acknowledged[i]));
             exit(1);
@@ -127,6 +137,7 @@ int main(int argc, char **argv)
         workers[i].number = i;
         workers[i].state = 0x9e3779b97f4a7c15u * (i + 1);
         atomic_init(&workers[i].commits, 0);
+        memset(workers[i].last, 0, sizeof workers[i].last);
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
             die("thread");
     }
