@@ -24,6 +24,7 @@ struct vde_file_writer {
     uint64_t size;        /* written to the heap so far */
     struct written *extents;
     size_t count, capacity;
+    bool failed;          /* what is in the heap is not what was written: it can only be released */
 };
 
 vde_status vde_file_create(vde_image *image, vde_file_writer **ret_writer)
@@ -103,6 +104,9 @@ static vde_status write_extent(vde_file_writer *writer, size_t from, size_t byte
 static vde_status drain(vde_file_writer *writer)
 {
     size_t done = 0;
+    if (writer->failed)
+        return fail_as(VDE_INVAL, "file writer|a write that failed|a writer without one");
+    writer->failed = true; /* until all of it is there */
     memset(writer->buffer + writer->used, 0, round_up(writer->used, BLOCK_BYTES) - writer->used);
     while (done < writer->used) {
         uint32_t blocks = 0;
@@ -110,12 +114,15 @@ static vde_status drain(vde_file_writer *writer)
         done += (size_t)blocks * BLOCK_BYTES;
     }
     writer->used = 0;
+    writer->failed = false;
     return VDE_OK;
 }
 
 vde_status vde_file_write(vde_file_writer *writer, const void *data, size_t size)
 {
     const uint8_t *from = data;
+    if (writer->failed)
+        return drain(writer);
     while (size > 0) {
         size_t part = min_u64(size, FILE_EXTENT_MAX_BYTES - writer->used);
         memcpy(writer->buffer + writer->used, from, part);

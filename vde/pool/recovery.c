@@ -90,12 +90,30 @@ static vde_status claim(struct vde_image *image, struct ptr p, bool *ret_ok)
     return image->space ? space_claim(image->space, p.address, p.blocks) : VDE_OK;
 }
 
+/* What packs and reads entries takes their shape for granted. */
+static vde_status verify_history(const uint8_t *ops, uint32_t count, uint64_t lsn)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct op op;
+        ops = op_get(ops, &op);
+        if (op.dataset != DATASET_HISTORY)
+            continue;
+        bool big = op.key_size == 16 && be64_get(op.key) & STREAM_BIG_BIT;
+        if (op.key_size != 16 || op.kind != (big ? VALUE_SPILLED : VALUE_INLINE) ||
+            (!big && op.value_size < sizeof(struct disk_log_entry)))
+            return fail_corrupt("log record %llu operation %u|kind %d, key of %zu, value of %zu bytes|a stream entry",
+                                (unsigned long long)lsn, i, (int)op.kind, op.key_size, op.value_size);
+    }
+    return VDE_OK;
+}
+
 static vde_status apply_record(struct vde_image *image, const struct disk_record *record, const uint8_t *ops)
 {
     bool ok;
     uint32_t count = le32_get(record->count);
     struct overlay *overlay = image->current->overlays[0];
     size_t bytes;
+    VDE_TRY(verify_history(ops, count, le64_get(record->lsn)));
     VDE_TRY(each_extent(image, ops, count, claim, &ok));
     measure_ops(ops, count, &bytes);
     VDE_TRY(overlay_reserve(overlay, count, bytes));

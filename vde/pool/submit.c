@@ -66,6 +66,8 @@ static vde_status validate(vde_txn *txn)
         else if (written(image, &txn->absent[i]))
             return fail_as(VDE_EXISTS, "%s|exists already|a new one", txn->absent[i].what);
     for (size_t i = 0; i < txn->append_count; i++) {
+        if (txn->appends[i].count == 0) /* the only call for this stream failed */
+            continue;
         struct registry_entry *stream = registry_find(&image->registry, REGISTRY_STREAM, txn->appends[i].stream);
         if (!stream)
             return fail_as(VDE_INVAL, "stream %llu|not loaded|a loaded one",
@@ -183,6 +185,9 @@ vde_status vde_image_wait(vde_image *image, uint64_t lsn)
 {
     if (image->read_only)
         return fail_as(VDE_READ_ONLY, "image");
+    if (lsn > log_last_lsn(image->log))
+        return fail_as(VDE_INVAL, "LSN %llu|one that no transaction has|at most %llu", (unsigned long long)lsn,
+                       (unsigned long long)log_last_lsn(image->log));
     return log_wait(image->log, lsn);
 }
 

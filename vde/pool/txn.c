@@ -317,6 +317,9 @@ vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64
         return fail_as(number < append->first + append->count ? VDE_EXISTS : VDE_GAP,
                        "stream %llu|number %llu|%llu, the next in this transaction", (unsigned long long)stream,
                        (unsigned long long)number, (unsigned long long)(append->first + append->count));
+    if (number < append->count) /* it wrapped */
+        return fail_as(VDE_INVAL, "stream %llu|an entry behind number %llu|none", (unsigned long long)stream,
+                       (unsigned long long)UINT64_MAX);
     if (time_us > TIME_MAX_US)
         return fail_as(VDE_INVAL, "stream %llu entry %llu|time %llu|at most %llu", (unsigned long long)stream,
                        (unsigned long long)number, (unsigned long long)time_us, (unsigned long long)TIME_MAX_US);

@@ -72,7 +72,8 @@ struct vde_commit {
 /* Give the transaction its LSN and time and apply it; not yet durable, not yet visible. The record is in the log buffer:
  * somebody must wait for it (or a queue reaps it, or the background thread writes it within 10 ms). */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit);
-/* Wait until everything up to `lsn` is durable and visible. Leads the group write if nobody does. */
+/* Wait until everything up to `lsn` is durable and visible. Leads the group write if nobody does. INVAL: no transaction
+ * has this LSN yet. */
 VDE_API VDE_MUST_CHECK vde_status vde_image_wait(vde_image *image, uint64_t lsn);
 /* Submit and wait. */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_commit(vde_txn *txn, struct vde_commit *ret_commit);
@@ -102,6 +103,7 @@ VDE_API VDE_MUST_CHECK vde_status vde_queue_reap(vde_queue *queue, struct vde_co
 /* Files: sealed, immutable, checksummed blobs stored in the heap.
  * A writer takes bytes in order; sealing adds the file to a transaction: it exists when that is durable. */
 VDE_API VDE_MUST_CHECK vde_status vde_file_create(vde_image *image, vde_file_writer **ret_writer);
+/* After a failure the writer can only be released: seal fails, too. */
 VDE_API VDE_MUST_CHECK vde_status vde_file_write(vde_file_writer *writer, const void *data, size_t size);
 /* Finish: writes what is buffered, adds the file to `txn`, releases the writer (also on failure). *ret_file is the new
  * file's id, unique for ever. Until the transaction is durable the file does not exist; if it is never submitted, the
