@@ -83,6 +83,20 @@ static void copy_text(char *to, size_t capacity, const char *from)
     to[size] = '\0';
 }
 
+/* Take off the beginning of a character that formatting into a full buffer cut. */
+static void trim_cut(char *text)
+{
+    size_t size = strlen(text), at = size;
+    while (at > 0 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+        at--;
+    if (at == 0)
+        return;
+    unsigned char lead = (unsigned char)text[at - 1];
+    size_t need = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (size - (at - 1) < need)
+        text[at - 1] = '\0';
+}
+
 static void begin(vde_status status, const char *object)
 {
     memset(&last, 0, sizeof last);
@@ -116,6 +130,7 @@ vde_status vde_error_text(vde_status status, const char *object, const char *for
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    trim_cut(text);
     begin(status, object);
     copy_text(last.found, sizeof last.found, text);
     snprintf(last.text, sizeof last.text, "%s: %s", last.object, text);
@@ -161,6 +176,7 @@ static vde_status fail_with(vde_status status, const char *format, va_list args)
 {
     char text[960];
     vsnprintf(text, sizeof text, format, args);
+    trim_cut(text);
     char *found = strchr(text, '|');
     char *expected = NULL;
     if (found) {
