@@ -369,3 +369,40 @@ Test(log, poison_from_elsewhere_fails_what_is_queued)
     cr_assert_eq(read_all(&f).last_lsn, 1);
     done(&f);
 }
+
+/* A device on which something else goes wrong while a group is being written. */
+struct meddling {
+    struct vde_device device;
+    struct vde_device *below;
+    struct log *log;
+    vde_status seen;
+};
+
+static vde_status meddle(struct vde_device *device, struct vde_io *ios, size_t count)
+{
+    struct meddling *m = (struct meddling *)(void *)device;
+    log_poison(m->log);
+    m->seen = log_wait_settled(m->log, 1);
+    return m->below->ops->run(m->below, ios, count);
+}
+
+static vde_status flush_below(struct vde_device *device)
+{
+    struct meddling *m = (struct meddling *)(void *)device;
+    return m->below->ops->flush(m->below);
+}
+
+Test(log, a_record_in_flight_is_never_called_absent)
+{
+    static const struct vde_device_ops ops = {.run = meddle, .flush = flush_below};
+    struct fixture f = fixture(64);
+    struct meddling m = {.device = {&ops}, .below = f.device};
+    struct log_start start = {.epoch = 5};
+    OK(log_open(&m.device, &f.ring, SEED, &start, &m.log));
+    EXPECT(VDE_COMMIT_UNKNOWN, log_wait(m.log, append_ok(m.log, 100)));
+    cr_assert_eq(m.seen, VDE_COMMIT_UNKNOWN, "%s while its write was under way", vde_status_name(m.seen));
+    EXPECT(VDE_COMMIT_UNKNOWN, log_wait_settled(m.log, 1));
+    cr_assert_eq(read_all(&f).last_lsn, 1, "and so it is there");
+    log_close(m.log);
+    done(&f);
+}
