@@ -207,6 +207,7 @@ static vde_status run_locked(struct vde_image *image, unsigned flags)
     } else {
         struct superblock sb = next_superblock(image, &merge, catalog, flags);
         status = commit_checkpoint(image, &merge, &sb);
+        overlay_ref(merge.overlay); /* freed below, not under the gate by who lets go of the last layers */
         layers_unpin(image, layers);
         layers = NULL;
         if (status != VDE_OK) {
@@ -218,6 +219,7 @@ static vde_status run_locked(struct vde_image *image, unsigned flags)
             publish(image, &sb, fresh);
             fresh = NULL;
         }
+        overlay_unref(merge.overlay);
     }
     merge_done(&merge);
     free(fresh);

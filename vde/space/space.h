@@ -56,7 +56,7 @@ void space_unreserve(struct space *space, uint64_t blocks);
 
 /* The checkpoint: set and clear bits of the disk bitmap, then write changed pages and the index to their spare slots.
  * `sb` gets alloc_slot, alloc_checksum and used_blocks. Nothing is flushed here. A failure leaves memory and disk apart:
- * the caller poisons. */
+ * the caller poisons. One caller at a time; others allocate and release meanwhile. */
 vde_status space_mark(struct space *space, uint64_t address, uint64_t blocks, bool used);
 vde_status space_write(struct space *space, uint64_t sequence, struct superblock *sb);
 

@@ -234,20 +234,20 @@ static vde_status write_index(struct space *space, uint64_t sequence, uint8_t *b
     return VDE_OK;
 }
 
+/* Without the lock, so that nobody who allocates waits for the device: disk bits, `dirty`, entries of loaded pages and
+ * `used` change only here and in space_mark(), both the checkpoint's. */
 vde_status space_write(struct space *space, uint64_t sequence, struct superblock *sb)
 {
     uint64_t bytes = alloc_index_blocks(space->layout.alloc_pages) * BLOCK_BYTES;
     uint8_t *buffer = aligned_alloc(BLOCK_BYTES, bytes);
     if (!buffer)
         return fail_nomem("alloc index");
-    lock_take(&space->lock);
     vde_status status = VDE_OK;
     for (uint64_t i = 0; i < space->layout.alloc_pages && status == VDE_OK; i++)
         if (space->pages[i].dirty)
             status = write_page(space, i, sequence, (struct disk_bitmap *)(void *)buffer);
     if (status == VDE_OK)
         status = write_index(space, sequence, buffer, bytes, sb);
-    lock_drop(&space->lock);
     free(buffer);
     return status;
 }

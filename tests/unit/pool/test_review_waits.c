@@ -9,12 +9,12 @@
 
 #include "unit/pool/engine.h"
 
-/* --- a device that holds log writes ---------------------------------------------------------------------------------- */
+/* --- a device that holds writes -------------------------------------------------------------------------------------- */
 
 struct held {
     struct vde_device device;
     struct vde_device *under;
-    uint64_t from, to; /* bytes of the log region */
+    uint64_t from, to; /* writes to these bytes are held */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     /* guarded by mutex */
@@ -82,11 +82,11 @@ static struct held *held_image(uint64_t bytes)
     return held;
 }
 
-static void find_log(struct held *held, vde_image *image)
+static void find_region(struct held *held, vde_image *image, const char *name)
 {
     struct vde_image_info info = info_of(image);
     for (uint32_t i = 0; i < info.region_count; i++)
-        if (strcmp(info.regions[i].name, "log") == 0) {
+        if (strcmp(info.regions[i].name, name) == 0) {
             held->from = info.regions[i].offset_bytes;
             held->to = held->from + info.regions[i].size_bytes;
         }
@@ -165,7 +165,7 @@ Test(waits, the_waiter_of_a_later_group_leads_the_one_that_nobody_waits_for, .ti
     vde_image *image = open_quiet(&held->device);
     struct waiter first, last;
     uint64_t d = new_dataset(image, "d"), lsn = 0;
-    find_log(held, image);
+    find_region(held, image, "log");
     hold_after(held, 0);
     start_waiting(&first, image, submit_seed(image, d, "a", 10));
     until_holding(held);
@@ -186,7 +186,7 @@ Test(waits, a_checkpoint_while_a_marker_is_written_begins_its_log_in_the_right_p
     uint64_t d = new_dataset(image, "d");
     OK(vde_image_close(image));
     image = open_flags(&held->device, 0);
-    find_log(held, image);
+    find_region(held, image, "log");
     hold_after(held, 1);
     put_text(image, d, "k", "1");
     until_holding(held); /* the background thread's marker */
@@ -200,6 +200,35 @@ Test(waits, a_checkpoint_while_a_marker_is_written_begins_its_log_in_the_right_p
     cr_assert(has(image, d, 0, "k", "2"), "acknowledged, so it is there after a crash");
     close_clean(image, copy);
 }
+
+static void *checkpoint_thread(void *argument)
+{
+    struct waiter *waiter = argument;
+    waiter->status = vde_image_checkpoint(waiter->image);
+    return NULL;
+}
+
+static void commits_go_on(const char *region)
+{
+    struct held *held = held_image(8 * MIB);
+    vde_image *image = open_quiet(&held->device);
+    struct waiter checkpoint = {.image = image};
+    uint64_t d = new_dataset(image, "d");
+    find_region(held, image, region);
+    hold_after(held, 0);
+    REQUIRE(pthread_create(&checkpoint.thread, NULL, checkpoint_thread, &checkpoint) == 0);
+    until_holding(held);
+    put_text(image, d, "k", "1");
+    OK(put_seed(image, d, "large", 200000, 1));
+    cr_assert(has(image, d, 0, "k", "1"));
+    let_go(held, false);
+    OK(stop_waiting(&checkpoint));
+    close_clean(image, &held->device);
+}
+
+Test(waits, a_commit_does_not_wait_for_a_checkpoint_s_bitmaps, .timeout = 30) { commits_go_on("bitmaps"); }
+Test(waits, a_commit_does_not_wait_for_a_checkpoint_s_index, .timeout = 30) { commits_go_on("alloc index"); }
+Test(waits, a_commit_does_not_wait_for_a_superblock, .timeout = 30) { commits_go_on("ring A"); }
 
 /* --- failures --------------------------------------------------------------------------------------------------------- */
 
@@ -234,7 +263,7 @@ Test(waits, a_write_that_fails_in_the_middle_of_a_submit_poisons_that_one_too, .
     opts.env = &env;
     OK(vde_image_open_device(&held->device, &opts, &image));
     uint64_t d = new_dataset(image, "d");
-    find_log(held, image);
+    find_region(held, image, "log");
     hold_after(held, 0);
     start_waiting(&first, image, submit_seed(image, d, "a", 10));
     until_holding(held);
