@@ -113,13 +113,20 @@ struct lh_type schema_iceberg_primitive(struct lh_slice text)
 
 /* --- questions -------------------------------------------------------------------------------------------------- */
 
-const struct lh_field *lh_schema_find(const struct lh_schema *schema, struct lh_slice name)
+const struct lh_field *lh_type_field(const struct lh_type *type, struct lh_slice name, uint32_t hint)
 {
-    for (uint32_t i = 0; i < schema->root.count; i++) {
-        if (lh_slice_equal(schema->root.fields[i].name, name))
-            return &schema->root.fields[i];
+    if (hint < type->count && lh_slice_equal(type->fields[hint].name, name))
+        return &type->fields[hint];
+    for (uint32_t i = 0; i < type->count; i++) {
+        if (lh_slice_equal(type->fields[i].name, name))
+            return &type->fields[i];
     }
     return NULL;
+}
+
+const struct lh_field *lh_schema_find(const struct lh_schema *schema, struct lh_slice name)
+{
+    return lh_type_field(&schema->root, name, 0);
 }
 
 /* The first field below `type` whose type is of `kind`. Depth is bounded by the parsers. */

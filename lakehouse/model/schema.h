@@ -56,8 +56,11 @@ struct lh_field {
     struct lh_slice column_default;  /* Iceberg: raw members initial-default, write-default; empty: none */
 };
 
+enum lh_schema_form { LH_FORM_DDL, LH_FORM_DELTA, LH_FORM_ICEBERG };
+
 struct lh_schema {
     struct lh_type root;             /* a STRUCT */
+    enum lh_schema_form form;        /* what it was parsed from: each form lacks what the others can say */
     int32_t schema_id;               /* Iceberg; 0 otherwise */
     struct lh_slice identifier_ids;  /* Iceberg: raw JSON array; empty: none */
 };
@@ -87,10 +90,13 @@ void lh_type_print(const struct lh_type *type, struct lh_buffer *out);
  * the same path keep theirs. *last_column_id: the highest id ever used, in and out. */
 void lh_schema_assign_ids(struct lh_schema *schema, const struct lh_schema *old, int32_t *last_column_id);
 
-/* Fields of `next` without Delta metadata take that of the field with the same path in `old` (column mapping ids and the
- * like), a comment of their own replacing the old one. */
+/* For a `next` that came in a form which can't say it: fields without Delta metadata take that of the field with the same
+ * path in `old` (column mapping ids and the like), a comment of their own replacing the old one; comments and identifier
+ * ids that `next` has none of are the old ones. */
 vde_status lh_schema_inherit(struct lh_arena *arena, struct lh_schema *next, const struct lh_schema *old);
 
+/* A type's direct field by exact name, or NULL; looks at index `hint` first. */
+const struct lh_field *lh_type_field(const struct lh_type *type, struct lh_slice name, uint32_t hint);
 /* A top-level column by exact name, or NULL. */
 const struct lh_field *lh_schema_find(const struct lh_schema *schema, struct lh_slice name);
 /* The first UNKNOWN type in the tree as "column: type" in `text`; false when there is none. */

@@ -110,7 +110,7 @@ static vde_status read_type(struct reader *reader, uint32_t token, unsigned dept
 
 vde_status lh_schema_parse_delta(struct lh_arena *arena, struct lh_slice text, struct lh_schema *ret_schema)
 {
-    *ret_schema = (struct lh_schema){.root = {.kind = LH_TYPE_STRUCT}};
+    *ret_schema = (struct lh_schema){.root = {.kind = LH_TYPE_STRUCT}, .form = LH_FORM_DELTA};
     if (text.size == 0)
         return VDE_OK;
     struct lh_json json = LH_JSON_INIT;
@@ -251,32 +251,38 @@ static vde_status with_comment(struct lh_arena *arena, struct lh_slice metadata,
     return status;
 }
 
+static vde_status inherit_field(struct lh_arena *arena, struct lh_field *next, const struct lh_field *old)
+{
+    bool same = !next->comment.data || (old->comment.data && lh_slice_equal(next->comment, old->comment));
+    if (!next->comment.data)
+        next->comment = old->comment;
+    if (next->metadata.size > 0 || old->metadata.size == 0)
+        return VDE_OK;
+    if (!same)
+        return with_comment(arena, old->metadata, next->comment, &next->metadata);
+    next->metadata = old->metadata;
+    return VDE_OK;
+}
+
 static vde_status inherit(struct lh_arena *arena, struct lh_type *next, const struct lh_type *old)
 {
     for (uint32_t i = 0; i < next->count; i++) {
         struct lh_field *field = &next->fields[i];
-        for (uint32_t j = 0; j < old->count; j++) {
-            const struct lh_field *match = &old->fields[j];
-            if (!lh_slice_equal(match->name, field->name))
-                continue;
-            vde_status status = VDE_OK;
-            if (field->metadata.size == 0 && match->metadata.size > 0) {
-                if (!field->comment.data || (match->comment.data && lh_slice_equal(field->comment, match->comment)))
-                    field->metadata = match->metadata;
-                else
-                    status = with_comment(arena, match->metadata, field->comment, &field->metadata);
-            }
-            if (status == VDE_OK && field->type.kind == match->type.kind)
-                status = inherit(arena, &field->type, &match->type);
-            if (status != VDE_OK)
-                return status;
-            break;
-        }
+        const struct lh_field *match = lh_type_field(old, field->name, i);
+        if (!match)
+            continue;
+        vde_status status = inherit_field(arena, field, match);
+        if (status == VDE_OK && field->type.kind == match->type.kind)
+            status = inherit(arena, &field->type, &match->type);
+        if (status != VDE_OK)
+            return status;
     }
     return VDE_OK;
 }
 
 vde_status lh_schema_inherit(struct lh_arena *arena, struct lh_schema *next, const struct lh_schema *old)
 {
+    if (next->identifier_ids.size == 0)
+        next->identifier_ids = old->identifier_ids;
     return inherit(arena, &next->root, &old->root);
 }

@@ -100,7 +100,7 @@ static vde_status read_type(struct reader *reader, uint32_t token, unsigned dept
 
 vde_status lh_schema_parse_iceberg(struct lh_arena *arena, struct lh_slice text, struct lh_schema *ret_schema)
 {
-    *ret_schema = (struct lh_schema){.root = {.kind = LH_TYPE_STRUCT}};
+    *ret_schema = (struct lh_schema){.root = {.kind = LH_TYPE_STRUCT}, .form = LH_FORM_ICEBERG};
     struct lh_json json = LH_JSON_INIT;
     struct lh_slice copy;
     int64_t id = 0;

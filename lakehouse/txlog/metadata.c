@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metadata.c -- the protocol and metaData that a member puts in force: of a new table, or the present ones changed. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "model/protocol.h"
 #include "state/fail.h"
+#include "txlog/columns.h"
 #include "txlog/txn.h"
 
 /* What is being made; everything borrows from the transaction's arena, the old meta or the caller. */
@@ -168,7 +170,9 @@ static vde_status print_schema(struct draft *d)
     if (d->flavor == LH_FLAVOR_ICEBERG) {
         int32_t last = d->old && (d->old->metadata.iceberg.part.set & LH_ICE_LAST_COLUMN_ID)
                            ? (int32_t)d->old->metadata.iceberg.last_column_id : 0;
+        int32_t given = last;
         lh_schema_assign_ids(&d->schema, d->old ? &d->old_schema : NULL, &last);
+        LH_TRY(lh_columns_check_ids(d->member->name.data, &d->old_schema, &d->schema, given));
         d->schema.schema_id = d->old ? d->old_schema.schema_id + 1 : 0;
         ice->part.set |= LH_ICE_LAST_COLUMN_ID | LH_ICE_SCHEMA_ID | LH_ICE_LAST_PARTITION_ID | LH_ICE_TABLE_UUID;
         ice->last_column_id = last;
@@ -186,9 +190,103 @@ static vde_status print_schema(struct draft *d)
     return VDE_OK;
 }
 
+/* --- column mapping --------------------------------------------------------------------------------------------- */
+#define MODE_KEY "delta.columnMapping.mode"
+#define MAX_ID_KEY "delta.columnMapping.maxColumnId"
+
+/* Empty: columns are not mapped. */
+static struct lh_slice mapping_mode(const struct lh_map *configuration)
+{
+    const struct lh_pair *pair = lh_map_find(configuration, LH_SLICE(MODE_KEY));
+    if (!pair || pair->null || lh_slice_is(pair->value, "none"))
+        return LH_SLICE("");
+    return pair->value;
+}
+
+static int64_t max_column_id(const struct lh_map *configuration)
+{
+    const struct lh_pair *pair = lh_map_find(configuration, LH_SLICE(MAX_ID_KEY));
+    int64_t id;
+    return pair && !pair->null && lh_json_int64_text(pair->value, &id) ? id : 0;
+}
+
+static vde_status set_max_column_id(struct draft *d, int64_t id)
+{
+    struct lh_map *map = &d->metadata.metadata.configuration;
+    struct lh_pair *pairs = lh_arena_alloc(&d->txn->arena, map->count + 1, sizeof *pairs);
+    struct lh_pair pair = {.key = LH_SLICE(MAX_ID_KEY)};
+    char text[24];
+    uint32_t at = 0;
+    if (!pairs)
+        return lh_fail_nomem("transaction");
+    snprintf(text, sizeof text, "%lld", (long long)id);
+    LH_TRY(lh_txn_text(d->txn, lh_slice_of(text), &pair.value));
+    if (map->count)
+        memcpy(pairs, map->pairs, map->count * sizeof *pairs);
+    while (at < map->count && !lh_slice_equal(pairs[at].key, pair.key))
+        at++;
+    pairs[at] = pair;
+    *map = (struct lh_map){pairs, at == map->count ? at + 1 : map->count};
+    d->metadata.metadata.part.set |= LH_META_CONFIGURATION;
+    d->new_metadata = true;
+    return VDE_OK;
+}
+
+/* Whether the columns are mapped from now on, and whether that is new. Older files name columns by their names, so a table
+ * may begin to map by name; once it maps, going back would lose the columns of the files written since. */
+static vde_status judge_mapping(struct draft *d, bool *ret_mapped, bool *ret_begins)
+{
+    const struct lh_map *before = d->old ? &d->old->metadata.metadata.configuration : NULL;
+    struct lh_slice old_mode = before ? mapping_mode(before) : LH_SLICE("");
+    struct lh_slice mode = mapping_mode(&d->metadata.metadata.configuration);
+    bool was = old_mode.size && lh_protocol_has(&d->old->protocol.protocol, "columnMapping");
+    *ret_mapped = was;
+    *ret_begins = false;
+    if (lh_slice_equal(old_mode, mode))
+        return VDE_OK;
+    bool by_name = lh_slice_is(mode, "name"), by_id = lh_slice_is(mode, "id");
+    if (was || (mode.size && !by_name && (d->old || !by_id)))
+        return lh_fail(LH_VALIDATION, "table %s|a change of " MODE_KEY "|none; or from no mapping to \"name\", or \"id\" for "
+                       "a new table", d->member->name.data);
+    if (!mode.size)
+        return VDE_OK;
+    *ret_mapped = *ret_begins = true;
+    return demand(d, "columnMapping", true);
+}
+
+static vde_status map_columns(struct draft *d)
+{
+    const struct lh_map *now = &d->metadata.metadata.configuration;
+    static const char *const nested[] = {"delta.enableIcebergCompatV1", "delta.enableIcebergCompatV2",
+                                         "delta.enableIcebergCompatV3"};
+    struct lh_mapping mapping = {.lakehouse = d->txn->lakehouse, .arena = &d->txn->arena, .table = d->member->name.data,
+                                 .old = d->old ? &d->old_schema : NULL};
+    int64_t before = max_column_id(now), old = d->old ? max_column_id(&d->old->metadata.metadata.configuration) : 0;
+    mapping.max_id = before > old ? before : old;
+    for (size_t i = 0; i < sizeof nested / sizeof nested[0]; i++) {
+        const struct lh_pair *pair = lh_map_find(now, lh_slice_of(nested[i]));
+        mapping.nested_ids |= pair && !pair->null && lh_slice_is(pair->value, "true");
+    }
+    LH_TRY(lh_columns_map(&mapping, &d->schema));
+    return mapping.max_id == before ? VDE_OK : set_max_column_id(d, mapping.max_id);
+}
+
+/* --- both ------------------------------------------------------------------------------------------------------- */
+/* Print the schema that was given, each column with the ids that files know it by. */
+static vde_status settle_schema(struct draft *d)
+{
+    bool mapped = false, begins = false, given = d->member->schema.data || !d->old;
+    if (d->flavor == LH_FLAVOR_DELTA)
+        LH_TRY(judge_mapping(d, &mapped, &begins));
+    if (mapped && (given || begins))
+        LH_TRY(map_columns(d));
+    return given || begins ? print_schema(d) : VDE_OK;
+}
+
 static vde_status take_schema(struct draft *d, bool *ret_widened)
 {
     struct lh_member_txn *m = d->member;
+    enum lh_schema_form own = d->flavor == LH_FLAVOR_ICEBERG ? LH_FORM_ICEBERG : LH_FORM_DELTA;
     *ret_widened = false;
     if (d->old)
         LH_TRY(lh_fail_again(parse_stored(d, d->old->metadata.metadata.schema_string, &d->old_schema), LH_SCHEMA));
@@ -200,10 +298,12 @@ static vde_status take_schema(struct draft *d, bool *ret_widened)
     } else if (!d->old) {
         LH_TRY(lh_fail_again(lh_schema_parse_any(&d->txn->arena, (struct lh_slice){"", 0}, &d->schema), LH_SCHEMA));
     }
+    if (d->old && m->schema.data && !m->given_metadata.size && d->schema.form != own)
+        LH_TRY(lh_schema_inherit(&d->txn->arena, &d->schema, &d->old_schema));
     if (d->old && (m->schema.data || m->given_metadata.size))
         LH_TRY(judge_evolution(d, ret_widened));
-    if (!m->given_metadata.size && (m->schema.data || !d->old))
-        LH_TRY(print_schema(d));
+    if (!m->given_metadata.size)
+        LH_TRY(settle_schema(d));
     const struct lh_list *columns = &d->metadata.metadata.partition_columns;
     return lh_fail_again(lh_schema_check_partitioning(&d->schema, columns->items, columns->count),
                          d->old ? LH_SCHEMA_INCOMPATIBLE : LH_VALIDATION);

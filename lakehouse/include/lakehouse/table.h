@@ -108,7 +108,9 @@ struct lh_evolve {
 };
 #define LH_EVOLVE_UPGRADE_PROTOCOL 1u /* may raise the protocol (type widening in Delta), locking older readers out */
 #define LH_EVOLVE_INIT { sizeof(struct lh_evolve), 0, 0, 0, 0, LH_NO_VERSION }
-/* Change schema or properties as one commit. Statuses: LH_SCHEMA_INCOMPATIBLE (column and rule), LH_SCHEMA, LH_CONFLICT,
+/* Change schema or properties as one commit. Columns are matched by name: one that stays keeps its ids, and whatever its
+ * field metadata holds that the schema's form can't say; DDL without COMMENT keeps the comment. A new column gets ids that no
+ * column ever had. Of delta.columnMapping.mode only none to "name" may be set on a table with history. Statuses: LH_SCHEMA_INCOMPATIBLE (column and rule), LH_SCHEMA, LH_CONFLICT,
  * LH_TABLE_NOT_FOUND, LH_OPAQUE. */
 LH_API LH_MUST_CHECK vde_status lh_table_evolve(lh_lakehouse *lakehouse, const char *table, const struct lh_evolve *evolve,
                                                 struct lh_commit_result **ret_result);
