@@ -92,7 +92,7 @@ Test(poison, a_failed_flush_is_never_tried_again)
     close_clean(image, device);
 }
 
-Test(poison, by_a_checkpoint_says_absent_only_to_what_was_never_written)
+Test(poison, by_a_checkpoint_keeps_what_was_acknowledged)
 {
     struct vde_device *device = simulated_image(4 * MIB, 4);
     vde_image *image = open_quiet(device);
@@ -109,7 +109,7 @@ Test(poison, by_a_checkpoint_says_absent_only_to_what_was_never_written)
     close_clean(image, device);
 }
 
-Test(poison, queued_transactions_are_certainly_absent)
+Test(poison, every_record_of_a_failed_group_is_unknown_and_the_queue_says_so)
 {
     struct vde_device *device = simulated_image(4 * MIB, 5);
     vde_image *image = open_quiet(device);
@@ -132,7 +132,7 @@ Test(poison, queued_transactions_are_certainly_absent)
     cr_assert_eq(completion.tag, 9);
     cr_assert_eq(completion.status, VDE_COMMIT_UNKNOWN);
     second = completion.commit;
-    EXPECT(VDE_POISONED, vde_image_wait(image, second.lsn + 1));
+    EXPECT(VDE_INVAL, vde_image_wait(image, second.lsn + 1)); /* no transaction has it */
     vde_txn_destroy(a);
     vde_txn_destroy(b);
     vde_queue_destroy(queue);

@@ -253,7 +253,7 @@ Test(streams, a_dropped_stream_is_gone_at_once)
     close_clean(image, device);
 }
 
-Test(streams, a_dropped_stream_is_never_taken_up_again)
+Test(streams, the_id_of_a_dropped_stream_is_not_handed_out_again)
 {
     struct vde_device *device = memory_image(4 * MIB);
     vde_image *image = open_quiet(device);
