@@ -115,3 +115,29 @@ Test(rules, an_entry_of_a_refused_transaction_leaves_no_trace)
     cr_assert_eq(vde_stream_range(view, 21, &first, &last), VDE_NOT_FOUND);
     vde_view_close(view);
 }
+
+/* The superblock that recovery wrote is lost in both rings, after commits that only it knows how to find: the records of a
+ * higher epoch tell. */
+Test(rules, a_lost_superblock_is_reported)
+{
+    static const uint8_t zeroes[4096];
+    struct vde_device *killed;
+    struct vde_image_info info;
+    vde_image *reopened;
+    cr_assert_eq(append(20, 0), VDE_OK);
+    cr_assert_eq(vde_image_close(image), VDE_OK);
+    open_image();
+    cr_assert_eq(append(20, 1), VDE_OK);
+    vde_image_info(image, &info);
+    cr_assert_eq(simulated_clone(device, &killed), VDE_OK);
+    cr_assert_eq(simulated_power_cycle(killed, SIMULATED_ALL, 1), VDE_OK);
+    uint64_t slot = info.superblock_sequence % 16, blocks = VDE_IMAGE_MIN_BYTES / 4096;
+    cr_assert_eq(simulated_poke(killed, (16 + slot) * 4096, zeroes, 4096), VDE_OK);
+    cr_assert_eq(simulated_poke(killed, (blocks - 32 + slot) * 4096, zeroes, 4096), VDE_OK);
+    for (unsigned flags = 0; flags <= VDE_OPEN_READ_ONLY; flags++) {
+        struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+        opts.flags = VDE_OPEN_NO_THREADS | flags;
+        cr_assert_eq(vde_image_open_device(killed, &opts, &reopened), VDE_CORRUPT);
+    }
+    killed->ops->close(killed);
+}
