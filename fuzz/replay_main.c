@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     static uint8_t data[INPUT_MAX];
     unsigned files = 0, seeds = 0, mutants = 0;
     const char *wanted = getenv("FUZZ_MUTANTS");
-    unsigned most = wanted ? (unsigned)atoi(wanted) : 4000;
+    unsigned most = wanted ? (unsigned)strtoul(wanted, NULL, 10) : 4000;
     for (int i = 1; i < argc; i++)
         files += run_path(argv[i]);
     for (size_t size; (size = fuzz_seed(seeds, data, sizeof data)) > 0 && seeds < 64; seeds++)
