@@ -193,8 +193,8 @@ vde_status map_cursor_seek(struct map_cursor *cursor, const void *key, size_t ke
 {
     for (unsigned i = 0; i < 2; i++)
         if (cursor->map.overlays[i])
-            overlay_seek(&cursor->iterators[i], cursor->map.overlays[i], cursor->map.lsn, cursor->map.dataset, key,
-                         key_size);
+            overlay_seek_within(&cursor->iterators[i], cursor->map.overlays[i], cursor->map.lsn, cursor->map.dataset, key,
+                                key_size);
     VDE_TRY(tree_cursor_seek(cursor->tree, key, key_size));
     return settle(cursor);
 }

@@ -317,10 +317,15 @@ bool overlay_get(const struct overlay *overlay, uint64_t dataset, const void *ke
     return true;
 }
 
-/* From any version of a key on: the newest one that is visible, or that of the next key that has one. */
+/* From any version of a key on: the newest one that is visible, or that of the next key that has one. An old view must not
+ * walk all that came later, so a bounded search ends with its dataset. */
 static void settle(struct overlay_iterator *iterator, const struct entry *entry)
 {
     while (entry && entry->lsn > iterator->max_lsn) {
+        if (iterator->bounded && entry->dataset != iterator->dataset) {
+            entry = NULL;
+            break;
+        }
         struct place place = key_place(entry, iterator->max_lsn);
         entry = find(iterator->overlay, &place, NULL);
     }
@@ -332,6 +337,18 @@ void overlay_seek(struct overlay_iterator *iterator, const struct overlay *overl
 {
     iterator->overlay = overlay;
     iterator->max_lsn = max_lsn;
+    iterator->bounded = false;
+    struct place place = place_of(dataset, key, key ? key_size : 0, UINT64_MAX);
+    settle(iterator, find(overlay, &place, NULL));
+}
+
+void overlay_seek_within(struct overlay_iterator *iterator, const struct overlay *overlay, uint64_t max_lsn,
+                         uint64_t dataset, const void *key, size_t key_size)
+{
+    iterator->overlay = overlay;
+    iterator->max_lsn = max_lsn;
+    iterator->dataset = dataset;
+    iterator->bounded = true;
     struct place place = place_of(dataset, key, key ? key_size : 0, UINT64_MAX);
     settle(iterator, find(overlay, &place, NULL));
 }
@@ -349,6 +366,7 @@ void overlay_seek_before(struct overlay_iterator *iterator, const struct overlay
 {
     iterator->overlay = overlay;
     iterator->max_lsn = max_lsn;
+    iterator->bounded = false;
     iterator->position = NULL;
     struct place place = place_of(dataset, key, key_size, max_lsn);
     const struct entry *entry = find(overlay, &place, NULL);

@@ -41,10 +41,15 @@ bool overlay_get(const struct overlay *overlay, uint64_t dataset, const void *ke
 struct overlay_iterator {
     const struct overlay *overlay;
     uint64_t max_lsn;
+    uint64_t dataset; /* when bounded */
+    bool bounded;
     const void *position;
 };
 void overlay_seek(struct overlay_iterator *iterator, const struct overlay *overlay, uint64_t max_lsn, uint64_t dataset,
                   const void *key, size_t key_size);
+/* The same, ending with the dataset. */
+void overlay_seek_within(struct overlay_iterator *iterator, const struct overlay *overlay, uint64_t max_lsn,
+                         uint64_t dataset, const void *key, size_t key_size);
 /* Stand on the greatest key <= `key` within `dataset`; position NULL if none. */
 void overlay_seek_before(struct overlay_iterator *iterator, const struct overlay *overlay, uint64_t max_lsn,
                          uint64_t dataset, const void *key, size_t key_size);

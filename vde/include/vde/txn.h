@@ -54,7 +54,8 @@ VDE_API VDE_MUST_CHECK vde_status vde_txn_snapshot_delete(vde_txn *txn, uint64_t
  * more than 64 KiB goes out of line at once (device writes happen in this call). */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64_t time_us,
                                                  const void *data, size_t size);
-/* Forget a stream and all its entries; the id is never used again. Space is freed by the following checkpoints. */
+/* Forget a stream and all its entries. The id is never handed out again; appending to it stays an error while the image is
+ * open, later it is the caller's duty not to. Space is freed by the following checkpoints. */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_stream_drop(vde_txn *txn, uint64_t stream);
 
 /* The transaction's time will be at least this (its own is max(now, previous time + 1, this)). */
