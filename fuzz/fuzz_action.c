@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "delta/path.h"
+#include "model/path.h"
 #include "delta/refs.h"
 #include "model/action.h"
 

@@ -13,7 +13,7 @@
 #include <lakehouse/file.h>
 #include <lakehouse/history.h>
 
-#include "delta/path.h"
+#include "model/path.h"
 #include "delta/refs.h"
 #include "delta/warnings.h"
 #include "state/fail.h"

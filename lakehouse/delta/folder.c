@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "delta/path.h"
+#include "model/path.h"
 #include "state/fail.h"
 
 #define LOG_DEPTH_MAX 4

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "delta/path.h"
+#include "model/path.h"
 #include "delta/scan.h"
 #include "model/name.h"
 #include "state/fail.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "delta/refs.h"
 
-#include "delta/path.h"
+#include "model/path.h"
 #include "state/fail.h"
 
 /* In lh_map_item.number: the flags, and above them the version that last made the file active. */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "model/path.h"
 #include "state/fail.h"
 #include "txlog/files.h"
 #include "txlog/pack.h"
@@ -221,7 +222,52 @@ vde_status lh_file_list(lh_lakehouse *lakehouse, const char *table, const char *
 }
 
 /* --- removal ---------------------------------------------------------------------------------------------------- */
-/* Whether the newest version names the path, as it is or URI-encoded. */
+/* Whether a path of the log is the stored one: decoded, or as it stands, since some writers escape the names on disk once
+ * more. */
+static bool names_file(struct lh_slice logged, struct lh_slice path, struct lh_buffer *scratch)
+{
+    if (lh_slice_equal(logged, path))
+        return true;
+    lh_buffer_clear(scratch);
+    delta_path_decode(logged, scratch);
+    return lh_slice_equal((struct lh_slice){scratch->data, scratch->size}, path);
+}
+
+/* Whether one of the active files, or its deletion vector, lies under the path. Writers differ in what they escape, so that
+ * there is no one spelling to look up. */
+static vde_status named_by(struct lh_state *state, struct lh_slice path, bool *ret_named)
+{
+    struct lh_file_cursor cursor;
+    struct lh_active_file file;
+    struct lh_decoder decoder = LH_DECODER_INIT;
+    struct lh_buffer scratch = LH_BUFFER_INIT, vector = LH_BUFFER_INIT;
+    *ret_named = false;
+    LH_TRY(lh_file_cursor_open(state, &cursor));
+    vde_status status = VDE_OK;
+    while (!*ret_named && (status = lh_file_cursor_next(&cursor, &file, NULL)) == VDE_OK) {
+        struct lh_action action;
+        struct lh_reader reader = {(const uint8_t *)file.encoded.data, file.encoded.size, 0, false};
+        lh_decoder_reset(&decoder);
+        status = lh_action_from_bytes(&decoder, &reader, &action);
+        if (status != VDE_OK)
+            break;
+        *ret_named = names_file(action.file.path, path, &scratch);
+        lh_buffer_clear(&vector);
+        if (lh_has(&action.file.part, LH_FILE_DV) && delta_dv_path(&action.file.dv, &vector))
+            *ret_named |= names_file((struct lh_slice){vector.data, vector.size}, path, &scratch);
+    }
+    lh_file_cursor_close(&cursor);
+    lh_decoder_done(&decoder);
+    if (status == VDE_OK || status == VDE_NOT_FOUND)
+        status = lh_buffer_status(&scratch);
+    if (status == VDE_OK)
+        status = lh_buffer_status(&vector);
+    lh_buffer_done(&scratch);
+    lh_buffer_done(&vector);
+    return status;
+}
+
+/* Whether the newest version names the path. */
 static vde_status in_use(struct lh_head *head, const char *path, bool *ret_used)
 {
     struct lh_catalog catalog;
@@ -238,14 +284,8 @@ static vde_status in_use(struct lh_head *head, const char *path, bool *ret_used)
         if (status == VDE_OK)
             status = lh_state_load(catalog.view, &ids, last, "table", &state);
     }
-    if (status == VDE_OK) {
-        struct lh_arena arena = LH_ARENA_INIT;
-        struct lh_active_file file;
-        status = lh_state_find_file(state, lh_slice_of(path), &arena, &file);
-        *ret_used = status == VDE_OK;
-        status = status == LH_FILE_NOT_FOUND ? VDE_OK : status;
-        lh_arena_done(&arena);
-    }
+    if (status == VDE_OK)
+        status = named_by(state, lh_slice_of(path), ret_used);
     lh_state_free(state);
     lh_catalog_close(&catalog);
     return status;

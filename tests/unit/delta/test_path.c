@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "delta/folder.h"
-#include "delta/path.h"
+#include "model/path.h"
 #include "delta/refs.h"
 
 static void expect_text(struct lh_buffer *out, const char *expected)

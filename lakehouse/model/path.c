@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "delta/path.h"
+#include "model/path.h"
 
 #define NAME_MAX_BYTES 640u   /* with the table's id it is a key in the image */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* path.h -- from the paths of a log to names in the table's folder: pure text. */
-#ifndef LH_DELTA_PATH_H
-#define LH_DELTA_PATH_H
+#ifndef LH_MODEL_PATH_H
+#define LH_MODEL_PATH_H
 
 #include "model/action.h"
 
