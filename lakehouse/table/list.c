@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* list.c -- names of tables and namespaces. Keys stand in byte order, so the lists do. */
+/* list.c -- names of tables and namespaces, in byte order. */
 #include <lakehouse/namespace.h>
+
+#include <stdlib.h>
 
 #include "state/fail.h"
 #include "txlog/catalog.h"
@@ -73,6 +75,8 @@ static vde_status list_in(struct listing *l, uint64_t id)
     return VDE_OK;
 }
 
+static int by_bytes(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
 static vde_status pack_names(const struct listing *l, struct lh_strings **ret_names)
 {
     struct lh_pack pack = LH_PACK_INIT;
@@ -89,6 +93,9 @@ static vde_status pack_names(const struct listing *l, struct lh_strings **ret_na
                 items[i] = copy;
             at += name.size + 1;
         }
+        /* Keys stand in byte order, but of one namespace: a table's name may sort behind those of a namespace beside it. */
+        if (all && l->count > 1)
+            qsort(items, l->count, sizeof *items, by_bytes);
     }
     return lh_pack_done(&pack, (void **)ret_names);
 }

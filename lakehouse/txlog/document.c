@@ -222,6 +222,16 @@ static vde_status take_partition_action(struct document *d, uint32_t object, boo
                                : lh_txn_remove_partition(d->txn, d->member, values, count);
 }
 
+/* Logs of others may hold actions that came after us. In our own document it is a slip of the pen. */
+static vde_status unknown_action(const struct document *d, uint32_t object)
+{
+    uint32_t key = lh_json_first(&d->json, object);
+    struct lh_slice name = key == LH_JSON_NONE ? LH_SLICE("without a name") : lh_json_inner(&d->json, key);
+    return lh_fail(LH_VALIDATION, "actions of table %s|action %.*s|add, remove, metaData, protocol, txn, domainMetadata, "
+                   "commitInfo, cdc, addPartition or removePartition", d->table, (int)(name.size < 60 ? name.size : 60),
+                   name.data);
+}
+
 static vde_status take_actions(struct document *d, uint32_t array)
 {
     if (array == LH_JSON_NONE)
@@ -239,6 +249,8 @@ static vde_status take_actions(struct document *d, uint32_t array)
         if (!taken) {
             lh_decoder_reset(&d->txn->decoder);
             LH_TRY(lh_fail_again(lh_action_from_tokens(&d->txn->decoder, &d->json, item, &action), LH_JSON));
+            if (action.kind == LH_ACTION_UNKNOWN)
+                return unknown_action(d, item);
             LH_TRY(lh_txn_member_at(d->txn, d->member, &member));
             LH_TRY(lh_member_action(d->txn, member, &action));
         }

@@ -135,3 +135,50 @@ Test(commit, names_and_documents_are_checked)
     ok(lh_namespace_drop(f.lakehouse, "ns"));
     teardown(&f);
 }
+
+Test(commit, an_unknown_action_of_our_own_is_refused_by_name)
+{
+    static const char *const wrong[] = {"{\"ad\":{\"path\":\"x\"}}", "{\"ADD\":{\"path\":\"x\"}}", "{}",
+                                        "{\"add\":null,\"ad\":{}}"};
+    struct fixture f;
+    char document[256];
+    setup(&f, 32u << 20);
+    ok(lh_namespace_create(f.lakehouse, "ns", NULL, 0));
+    make_table(&f, "ns.a", "id BIGINT");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(document, sizeof document, "{\"tables\":[{\"table\":\"ns.a\",\"actions\":[%s]}]}", wrong[i]);
+        fails(commit_json(&f, document, NULL), LH_VALIDATION);
+        cr_assert_not_null(strstr(vde_last_error()->text, "ns.a"));
+    }
+    fails(commit_json(&f, "{\"tables\":[{\"table\":\"ns.a\",\"actions\":[{\"ad\":{\"path\":\"x\"}}]}]}", NULL), LH_VALIDATION);
+    cr_assert_not_null(strstr(vde_last_error()->text, "action ad"), "%s", vde_last_error()->text);
+    uint64_t version;
+    ok(lh_latest_version(f.lakehouse, "ns.a", &version));
+    cr_assert_eq(version, 0);
+    teardown(&f);
+}
+
+Test(commit, names_are_listed_in_byte_order)
+{
+    static const char *const sorted[] = {"ns.a", "ns.sub.u", "ns.sub.z.q", "ns.subs", "ns.t"};
+    struct fixture f;
+    struct lh_strings *names = NULL;
+    setup(&f, 32u << 20);
+    ok(lh_namespace_create(f.lakehouse, "ns", NULL, 0));
+    ok(lh_namespace_create(f.lakehouse, "ns.sub", NULL, 0));
+    ok(lh_namespace_create(f.lakehouse, "ns.sub.z", NULL, 0));
+    ok(lh_namespace_create(f.lakehouse, "ns.sub-", NULL, 0));
+    for (size_t i = 5; i-- > 0;)
+        make_table(&f, sorted[i], "id BIGINT");
+    ok(lh_table_list(f.lakehouse, NULL, true, &names));
+    cr_assert_eq(names->count, 5);
+    for (size_t i = 0; i < 5; i++)
+        cr_assert_str_eq(names->items[i], sorted[i]);
+    lh_free(names);
+    ok(lh_namespace_list(f.lakehouse, NULL, true, &names));
+    cr_assert_eq(names->count, 4);
+    cr_assert_str_eq(names->items[2], "ns.sub-");
+    cr_assert_str_eq(names->items[3], "ns.sub.z");
+    lh_free(names);
+    teardown(&f);
+}
