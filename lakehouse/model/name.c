@@ -92,7 +92,7 @@ vde_status lh_spec_parse(struct lh_slice text, uint64_t now_us, struct lh_spec *
             spec.kind = LH_SPEC_VERSION;
             spec.version = (uint64_t)version;
         } else {
-            status = lh_time_parse(what, now_us, &spec.time_us);
+            status = lh_time_read(what, now_us, &spec.time_us);
             if (status != VDE_OK)
                 return status;
             spec.kind = LH_SPEC_TIME;

@@ -147,7 +147,7 @@ static vde_status parse_age(struct cursor *c, uint64_t now_us, uint64_t *ret_us)
     return VDE_OK;
 }
 
-vde_status lh_time_parse(struct lh_slice text, uint64_t now_us, uint64_t *ret_us)
+vde_status lh_time_read(struct lh_slice text, uint64_t now_us, uint64_t *ret_us)
 {
     if (text.size == 0)
         return bad_time("nothing");

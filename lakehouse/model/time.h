@@ -8,7 +8,7 @@
 /* RFC 3339 ("2026-11-20T10:00:00.123456Z", any offset, 't', 'z' and a blank for 'T'), "YYYY-MM-DD[ HH:MM[:SS[.f]]]" in
  * UTC, or an age counted back from `now_us`: "-90s", "-2h", "-3d", "-1w", "-5m". Digits beyond microseconds are cut.
  * INVAL names the text's fault. */
-vde_status lh_time_parse(struct lh_slice text, uint64_t now_us, uint64_t *ret_us);
+vde_status lh_time_read(struct lh_slice text, uint64_t now_us, uint64_t *ret_us);
 
 #define LH_TIME_TEXT_SIZE 32u
 /* "2026-11-20T10:00:00.123Z"; six digits when the microseconds are not whole milliseconds. NUL-terminated. */

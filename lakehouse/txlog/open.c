@@ -202,6 +202,13 @@ void lh_free(void *memory) { free(memory); }
 
 void lh_image_uuid(lh_lakehouse *lakehouse, char text[LH_UUID_TEXT]) { memcpy(text, lakehouse->uuid, LH_UUID_TEXT); }
 
+vde_status lh_time_parse(const char *text, uint64_t now_us, uint64_t *ret_us)
+{
+    if (!text || !ret_us)
+        return vde_error_set(VDE_INVAL, "lh_time_parse", "a NULL argument", "a text and a place for the result");
+    return lh_time_read(lh_slice_of(text), now_us, ret_us);
+}
+
 void lh_time_text(uint64_t time_us, char text[LH_TIME_TEXT]) { lh_time_print(time_us, text); }
 
 /* --- counting --------------------------------------------------------------------------------------------------- */

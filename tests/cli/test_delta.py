@@ -54,6 +54,8 @@ class Delta(VdectlCase):
         folder = self.orders()
         looked = self.run_json("delta-import", "delta", "import", self.image, folder, "--dry-run")
         self.assertEqual((looked["outcome"], looked["dry_run"], looked["versions"]), ("native", True, 3))
+        looked = self.run_json("delta-import", "delta", "import", self.image, folder, "--dry-run", "--table", "zz.t")
+        self.assertEqual((looked["outcome"], looked["table"]), ("native", "zz.t"))
         self.assertEqual(self.run_ok("table", "list", self.image), "")
         done = self.run_json("delta-import", "delta", "import", self.image, folder)
         self.assertEqual((done["table"], done["data_files"], done["missing_files"]), ("default.orders", 2, 0))

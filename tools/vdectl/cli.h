@@ -101,7 +101,6 @@ int cli_unknown(const struct cli_command *const *commands, const char *noun, con
 bool parse_u64(const char *text, uint64_t *ret_value);
 bool parse_size(const char *text, uint64_t *ret_bytes);       /* 4096, 256M, 80G, 1.5TiB */
 bool parse_duration_ms(const char *text, uint32_t *ret_ms);   /* 500ms, 30s, 2m, 0 */
-bool parse_time_us(const char *text, uint64_t now_us, uint64_t *ret_us); /* RFC 3339, a date, or -2h */
 /* The option as a number, `fallback` when absent; prints a usage error and returns false on other text. */
 bool cli_option_u64(const struct cli *cli, const char *name, uint64_t fallback, uint64_t *ret_value);
 bool cli_option_size(const struct cli *cli, const char *name, uint64_t fallback, uint64_t *ret_value);

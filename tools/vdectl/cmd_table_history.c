@@ -76,7 +76,7 @@ static int take_time(const struct cli *cli, const char *option, uint64_t *ret_us
 {
     const char *text = cli_option(cli, option);
     char object[32];
-    if (!text || parse_time_us(text, cli_now_us(), ret_us))
+    if (!text || lh_time_parse(text, cli_now_us(), ret_us) == VDE_OK)
         return CLI_DONE;
     snprintf(object, sizeof object, "--%s", option);
     return cli_usage(cli, object, text, "a time like 2026-11-20T10:00:00Z, a date or an age like -2h");

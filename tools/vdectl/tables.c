@@ -23,7 +23,7 @@ char *table_point(const struct cli *cli, const char *option, const char *text)
         snprintf(point, sizeof point, "latest");
     } else if (parse_u64(digits, &version)) {
         snprintf(point, sizeof point, "v%llu", (unsigned long long)version);
-    } else if (parse_time_us(text, cli_now_us(), &time_us)) {
+    } else if (lh_time_parse(text, cli_now_us(), &time_us) == VDE_OK) {
         out_time(time_us, point);
     } else {
         snprintf(object, sizeof object, "--%s", option);
@@ -63,7 +63,7 @@ char *table_address(const struct cli *cli, const char *table)
         if (!table_version_option(cli, "version", &number))
             return NULL;
         snprintf(point, sizeof point, "v%llu", (unsigned long long)number);
-    } else if (parse_time_us(timestamp, cli_now_us(), &time_us)) {
+    } else if (lh_time_parse(timestamp, cli_now_us(), &time_us) == VDE_OK) {
         out_time(time_us, point);
     } else {
         cli_usage(cli, "--timestamp", timestamp, "a time like 2026-11-20T10:00:00Z, a date or an age like -2h");

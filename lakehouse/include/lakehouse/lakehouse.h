@@ -80,6 +80,9 @@ LH_API void lh_image_uuid(lh_lakehouse *lakehouse, char text[LH_UUID_TEXT]);
 /* "2026-11-20T10:00:00.123Z"; with six digits where the microseconds are not whole milliseconds. */
 #define LH_TIME_TEXT 32
 LH_API void lh_time_text(uint64_t time_us, char text[LH_TIME_TEXT]);
+/* Microseconds since 1970 of what may stand behind '@': "2026-11-20T10:00:00Z" with any offset, "2026-11-20[ 10:00[:00]]" in
+ * UTC, or an age such as "-2h" (s, m, h, d, w) counted back from `now_us`. VDE_INVAL: none of these. */
+LH_API LH_MUST_CHECK vde_status lh_time_parse(const char *text, uint64_t now_us, uint64_t *ret_us);
 
 #ifdef __cplusplus
 }

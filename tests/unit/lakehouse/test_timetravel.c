@@ -225,3 +225,16 @@ Test(timetravel, a_difference_and_the_history)
     lh_history_close(history);
     teardown(&f);
 }
+
+Test(timetravel, times_are_read_as_they_are_printed)
+{
+    char text[LH_TIME_TEXT];
+    uint64_t time_us = 0;
+    lh_time_text(1795168800123456u, text);
+    ok(lh_time_parse(text, 0, &time_us));
+    cr_assert_eq(time_us, 1795168800123456u);
+    ok(lh_time_parse("-2h", 7200000001u, &time_us));
+    cr_assert_eq(time_us, 1);
+    fails(lh_time_parse("yesterday", 0, &time_us), VDE_INVAL);
+    fails(lh_time_parse(NULL, 0, &time_us), VDE_INVAL);
+}

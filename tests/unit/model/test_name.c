@@ -66,7 +66,7 @@ Test(time, parses)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t got = 0;
-        cr_expect_eq(lh_time_parse(lh_slice_of(cases[i].text), NOW, &got), VDE_OK, "%s", cases[i].text);
+        cr_expect_eq(lh_time_read(lh_slice_of(cases[i].text), NOW, &got), VDE_OK, "%s", cases[i].text);
         cr_expect_eq(got, cases[i].us, "%s gave %llu", cases[i].text, (unsigned long long)got);
     }
     static const char *const bad[] = {
@@ -76,7 +76,7 @@ Test(time, parses)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint64_t got;
-        cr_expect_eq(lh_time_parse(lh_slice_of(bad[i]), NOW, &got), VDE_INVAL, "%s", bad[i]);
+        cr_expect_eq(lh_time_read(lh_slice_of(bad[i]), NOW, &got), VDE_INVAL, "%s", bad[i]);
     }
 }
 
@@ -92,7 +92,7 @@ Test(time, prints_what_it_parses)
     for (uint64_t us = 0; us < 253402300799 * SECOND; us += 97654321 * SECOND + 777777) {
         uint64_t again;
         lh_time_print(us, text);
-        cr_assert_eq(lh_time_parse(lh_slice_of(text), 0, &again), VDE_OK, "%s", text);
+        cr_assert_eq(lh_time_read(lh_slice_of(text), 0, &again), VDE_OK, "%s", text);
         cr_assert_eq(again, us, "%s", text);
     }
 }
