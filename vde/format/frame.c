@@ -92,7 +92,8 @@ vde_status frame_verify(const void *buffer, const struct frame *frame, uint64_t 
                                 (unsigned long long)frame->position, i, frame->count);
         memcpy(&r, at, sizeof r);
         size_t bytes_of_record = le32_get(r.bytes);
-        if (le64_get(r.lsn) != lsn || bytes_of_record < sizeof r || bytes_of_record > left || le32_get(r.flags) ||
+        if (le64_get(r.lsn) != lsn || bytes_of_record < sizeof r || bytes_of_record > left ||
+            le32_get(r.flags) & ~RECORD_FLUSHED ||
             le32_get(r.reserved))
             return fail_corrupt("log frame at position %llu record %u|LSN %llu of %zu bytes|LSN %llu",
                                 (unsigned long long)frame->position, i, (unsigned long long)le64_get(r.lsn),

@@ -31,10 +31,11 @@ struct disk_record {
     vde_le64 time_us;
     vde_le32 bytes;           /* this header and the operations */
     vde_le32 count;           /* operations */
-    vde_le32 flags;           /* zero */
+    vde_le32 flags;           /* RECORD_FLUSHED */
     vde_le32 reserved;        /* zero */
 };
 static_assert(sizeof(struct disk_record) == 32, "record header size");
+#define RECORD_FLUSHED 1u /* the extents that it names were durable before it was written: recovery need not read them */
 
 struct disk_op {
     vde_le64 dataset;

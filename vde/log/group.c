@@ -96,8 +96,8 @@ vde_status log_prepare(struct log *log, size_t ops_size)
     return status;
 }
 
-void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t count, uint64_t time_us, bool flush,
-                uint64_t *ret_lsn)
+void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t count, uint64_t time_us,
+                enum log_payload payload, uint64_t *ret_lsn)
 {
     lock_take(&log->lock);
     struct group *group = log->open;
@@ -109,7 +109,7 @@ void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t coun
         return;
     }
     struct disk_record record = {le64(lsn), le64(time_us), le32((uint32_t)(sizeof record + ops_size)), le32(count),
-                                 le32(0), le32(0)};
+                                 le32(payload == LOG_PAYLOAD_FLUSHED ? RECORD_FLUSHED : 0), le32(0)};
     uint64_t before = group_ring_bytes(group->size);
     memcpy(group->buffer + group->size, &record, sizeof record);
     memcpy(group->buffer + group->size + sizeof record, ops, ops_size);
@@ -118,7 +118,7 @@ void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t coun
     if (group->count++ == 0)
         group->first_lsn = lsn;
     group->last_lsn = lsn;
-    group->flush |= flush;
+    group->flush |= payload == LOG_PAYLOAD_UNFLUSHED;
     atomic_store_explicit(&log->last_lsn, lsn, memory_order_release);
     lock_drop(&log->lock);
     *ret_lsn = lsn;

@@ -36,17 +36,23 @@ void log_close(struct log *log);
 /* Largest record, header included. */
 uint64_t log_record_limit(const struct log *log);
 
+/* What a record names outside the log. */
+enum log_payload {
+    LOG_PAYLOAD_NONE,      /* nothing */
+    LOG_PAYLOAD_UNFLUSHED, /* data written since the last flush: DSYNC on the record is not enough */
+    LOG_PAYLOAD_FLUSHED,   /* data that a flush has covered already */
+};
+
 /* The gate: whoever appends holds it from log_prepare until the record is applied, so that a record is wholly before or
  * wholly after a cut, and nothing is written that is not applied yet. */
 struct lock *log_gate(struct log *log);
 
 /* Append a record of the operations' bytes, in two calls so that everything that can fail comes before the LSN, which
  * will be log_last_lsn() + 1. Both under the gate. log_prepare: TIMED_OUT when the ring has no room until a checkpoint
- * frees it; POISONED. log_append can't fail; `flush`: data that this record names was written since the last flush, so
- * DSYNC is not enough. */
+ * frees it; POISONED. log_append can't fail. */
 vde_status log_prepare(struct log *log, size_t ops_size);
-void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t count, uint64_t time_us, bool flush,
-                uint64_t *ret_lsn);
+void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t count, uint64_t time_us,
+                enum log_payload payload, uint64_t *ret_lsn);
 
 uint64_t log_last_lsn(const struct log *log);    /* appended */
 uint64_t log_durable_lsn(const struct log *log); /* the visibility watermark */

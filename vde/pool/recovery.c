@@ -133,7 +133,8 @@ static vde_status apply_frame(struct vde_image *image, const uint8_t *bytes, con
         struct disk_record record;
         memcpy(&record, at, sizeof record);
         const uint8_t *ops = at + sizeof record;
-        if (le64_get(record.lsn) > flushed_through && !MUTATED(MUTATE_TAIL_PAYLOAD)) {
+        bool flushed = le64_get(record.lsn) <= flushed_through || le32_get(record.flags) & RECORD_FLUSHED;
+        if (!flushed && !MUTATED(MUTATE_TAIL_PAYLOAD)) {
             bool valid;
             VDE_TRY(each_extent(image, ops, le32_get(record.count), verify_extent, &valid));
             if (!valid) {

@@ -122,10 +122,12 @@ static vde_status submit_once(vde_txn *txn, size_t bytes, struct vde_commit *ret
     }
     uint64_t time_us = max_u64(max_u64(image_now_us(image), image->last_time_us + 1), txn->min_time_us);
     patch_times(txn, time_us);
-    bool flush = !MUTATED(MUTATE_DATA_FLUSH) && txn->data_bytes > 0 && txn->data_bytes <= FLUSH_FIRST_BYTES;
+    enum log_payload payload = LOG_PAYLOAD_NONE;
+    if (txn->data_bytes > 0 && !MUTATED(MUTATE_DATA_FLUSH))
+        payload = txn->data_bytes > FLUSH_FIRST_BYTES ? LOG_PAYLOAD_FLUSHED : LOG_PAYLOAD_UNFLUSHED;
     /* From here on only success or poison. Applied first: whoever sees the LSN finds the record whole. */
     apply_ops(image, overlay, log_last_lsn(image->log) + 1, txn->ops, txn->count);
-    log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, flush, &lsn);
+    log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, payload, &lsn);
     image->last_time_us = time_us;
     image->active_pending.ops += txn->count;
     image->active_pending.bytes += bytes;

@@ -48,7 +48,7 @@ static vde_status append(struct log *log, size_t size, bool flush, uint64_t *ret
     lock_take(log_gate(log));
     vde_status status = log_prepare(log, op_size(1, size));
     if (status == VDE_OK)
-        log_append(log, bytes, op_size(1, size), 1, 7, flush, ret_lsn);
+        log_append(log, bytes, op_size(1, size), 1, 7, flush ? LOG_PAYLOAD_UNFLUSHED : LOG_PAYLOAD_NONE, ret_lsn);
     lock_drop(log_gate(log));
     free(value);
     free(bytes);
