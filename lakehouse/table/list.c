@@ -49,7 +49,7 @@ static vde_status list_in(struct listing *l, uint64_t id)
         LH_TRY(lh_catalog_walk(l->catalog, l->letter, &id, take_name, l));
     if (l->recursive) {
         struct lh_buffer below = LH_BUFFER_INIT;
-        l->below = &below;
+        l->below = &below; /* cppcheck-suppress autoVariables; used by this walk only */
         vde_status status = lh_catalog_walk(l->catalog, 'N', &id, take_below, l);
         if (status == VDE_OK)
             status = lh_buffer_status(&below);

@@ -58,4 +58,20 @@ plant_tree && printf '/* %s */\n' "$licence" >vde/io/File.c && finds names "a na
 plant_tree && printf 'rm -rf $1/*\n' >>tools/quick.sh && finds shellcheck "an unquoted variable"
 plant_tree && printf 'int two(void)\n{\n    int a[2];\n    a[2] = 1;\n    return a[0];\n}\n' >>vde/io/file.c && finds cppcheck "a write out of bounds"
 plant_tree && printf 'import os\n' >tools/x.py && finds ruff "an unused import"
+
+# clang-tidy needs to know how files are compiled; it sees that what raises a failure does not return VDE_OK.
+tidy_tree() {
+    plant_tree && mkdir -p vde/include/vde && cp "$VDE_SOURCE_DIR"/vde/include/vde/error.h vde/include/vde/ &&
+        cp "$VDE_SOURCE_DIR/.clang-tidy" . && cp "$VDE_SOURCE_DIR/tools/lint/analysis.h" tools/lint/
+    printf '[{"directory": "%s", "file": "vde/io/file.c", "command": "cc -Ivde/include -Ivde -c vde/io/file.c"}]\n' \
+        "$PWD" >compile_commands.json
+    export VDE_BUILD_DIR=$PWD
+}
+raise='#include <vde/error.h>\nstatic vde_status set(int *out, int in)\n{\n    if (in < 0)\n        return vde_error_set(VDE_INVAL, "in", "a", "b");\n    *out = in;\n    return VDE_OK;\n}\n'
+# shellcheck disable=SC2059
+tidy_tree && printf "$raise"'int two(int in);\nint two(int in)\n{\n    int out;\n    if (set(&out, in) != VDE_OK)\n        return 0;\n    return out;\n}\n' >>vde/io/file.c
+bash "$lints/clang-tidy.sh" "$PWD" >"$scratch/out" 2>&1 || { echo "FAILED: clang-tidy on a good tree:"; cat "$scratch/out"; failed=1; }
+# shellcheck disable=SC2059
+tidy_tree && printf "$raise"'int two(int in);\nint two(int in)\n{\n    int out;\n    (void)!set(&out, in);\n    return out;\n}\n' >>vde/io/file.c && finds clang-tidy "a result that is used after a failure"
+tidy_tree && printf 'int two(int *p);\nint two(int *p)\n{\n    return p ? 1 : *p;\n}\n' >>vde/io/file.c && finds clang-tidy "a null pointer that is followed"
 exit $failed
