@@ -319,7 +319,7 @@ void lh_head_advance(struct lh_head *head, uint64_t version, struct vde_commit c
 
 bool lh_head_wants_root(const struct lh_head *head)
 {
-#ifdef LH_MUTATE_NO_ROOTS
+#ifdef VDE_MUTATE_NO_ROOTS
     return head == NULL; /* the rule that bounds replaying, switched off */
 #endif
     uint64_t bound = head->root_files / 64 > 1024 ? head->root_files / 64 : 1024;

@@ -14,10 +14,6 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#if defined(LH_MUTATE_LOCK_ORDER) && !defined(VDE_MUTATE_LOCK_ORDER)
-#define VDE_MUTATE_LOCK_ORDER 1
-#endif
-
 enum lh_lock_rank { LH_LOCK_NAMES = 1, LH_LOCK_TABLE, LH_LOCK_HEADS };
 
 struct lh_lock {

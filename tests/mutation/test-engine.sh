@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# run.sh [number...] -- build the engine with one rule turned off at a time and show that the test named in list.txt fails.
+# test-engine.sh [number...] -- build the engine with one rule turned off at a time and show that the test that list.txt
+# names fails.
 # Only the files that know the rules are compiled again. Status 0: every mutation was found; 1: one was not.
+# ctest: labels=extended serial
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 work=$(mktemp -d "${TMPDIR:-/tmp}/vde-mutation-XXXXXX") || exit 2
