@@ -233,31 +233,32 @@ static bool names_file(struct lh_slice logged, struct lh_slice path, struct lh_b
     return lh_slice_equal((struct lh_slice){scratch->data, scratch->size}, path);
 }
 
-/* Whether one of the active files, or its deletion vector, lies under the path. Writers differ in what they escape, so that
- * there is no one spelling to look up. */
-static vde_status named_by(struct lh_state *state, struct lh_slice path, bool *ret_named)
+/* Whether an action names the path, itself or by its deletion vector. Writers differ in what they escape, so that there is no
+ * one spelling to look up. */
+static bool action_names(const struct lh_action *action, struct lh_slice path, struct lh_buffer *scratch,
+                         struct lh_buffer *vector)
 {
-    struct lh_file_cursor cursor;
-    struct lh_active_file file;
-    struct lh_decoder decoder = LH_DECODER_INIT;
+    if (action->kind != LH_ACTION_ADD && action->kind != LH_ACTION_REMOVE && action->kind != LH_ACTION_CDC)
+        return false;
+    if (names_file(action->file.path, path, scratch))
+        return true;
+    lh_buffer_clear(vector);
+    return lh_has(&action->file.part, LH_FILE_DV) && delta_dv_path(&action->file.dv, vector) &&
+           names_file((struct lh_slice){vector->data, vector->size}, path, scratch);
+}
+
+static vde_status entry_names(const struct vde_entry *entry, struct lh_slice path, struct lh_decoder *decoder,
+                              bool *ret_named)
+{
+    struct lh_record record;
+    struct lh_action_walk walk;
+    struct lh_action action;
     struct lh_buffer scratch = LH_BUFFER_INIT, vector = LH_BUFFER_INIT;
-    *ret_named = false;
-    LH_TRY(lh_file_cursor_open(state, &cursor));
+    LH_TRY(lh_record_decode(entry->data, entry->size, "table", &record));
+    lh_action_walk_init(&walk, decoder, &record);
     vde_status status = VDE_OK;
-    while (!*ret_named && (status = lh_file_cursor_next(&cursor, &file, NULL)) == VDE_OK) {
-        struct lh_action action;
-        struct lh_reader reader = {(const uint8_t *)file.encoded.data, file.encoded.size, 0, false};
-        lh_decoder_reset(&decoder);
-        status = lh_action_from_bytes(&decoder, &reader, &action);
-        if (status != VDE_OK)
-            break;
-        *ret_named = names_file(action.file.path, path, &scratch);
-        lh_buffer_clear(&vector);
-        if (lh_has(&action.file.part, LH_FILE_DV) && delta_dv_path(&action.file.dv, &vector))
-            *ret_named |= names_file((struct lh_slice){vector.data, vector.size}, path, &scratch);
-    }
-    lh_file_cursor_close(&cursor);
-    lh_decoder_done(&decoder);
+    while (!*ret_named && (status = lh_action_walk_next(&walk, &action)) == VDE_OK)
+        *ret_named = action_names(&action, path, &scratch, &vector);
     if (status == VDE_OK || status == VDE_NOT_FOUND)
         status = lh_buffer_status(&scratch);
     if (status == VDE_OK)
@@ -267,28 +268,28 @@ static vde_status named_by(struct lh_state *state, struct lh_slice path, bool *r
     return status;
 }
 
-/* Whether the newest version names the path. */
-static vde_status in_use(struct lh_head *head, const char *path, bool *ret_used)
+/* The first version that names the path: all versions are kept, and each of them must stay readable. */
+static vde_status in_use(struct lh_head *head, const char *path, bool *ret_used, uint64_t *ret_version)
 {
-    struct lh_catalog catalog;
-    struct lh_table_record record;
-    struct lh_state *state = NULL;
-    uint64_t first, last;
+    vde_view *view;
+    vde_stream_cursor *cursor;
+    struct vde_entry entry;
+    struct lh_decoder decoder = LH_DECODER_INIT;
     *ret_used = false;
-    LH_TRY(lh_catalog_open(head->lakehouse, true, &catalog));
-    vde_status status = lh_catalog_record(&catalog, head->id, &record);
+    LH_TRY(vde_view_open_pending(head->lakehouse->image, &view));
+    vde_status status = vde_stream_open(view, head->id, 0, &cursor);
     if (status == VDE_OK) {
-        struct lh_state_ids ids = {record.id, record.state, record.paths};
-        lh_table_record_done(&record);
-        status = vde_stream_range(catalog.view, ids.stream, &first, &last);
-        if (status == VDE_OK)
-            status = lh_state_load(catalog.view, &ids, last, "table", &state);
+        while (!*ret_used && (status = vde_stream_next(cursor, &entry)) == VDE_OK) {
+            status = entry_names(&entry, lh_slice_of(path), &decoder, ret_used);
+            if (status != VDE_OK)
+                break;
+            *ret_version = entry.number;
+        }
+        vde_stream_close(cursor);
     }
-    if (status == VDE_OK)
-        status = named_by(state, lh_slice_of(path), ret_used);
-    lh_state_free(state);
-    lh_catalog_close(&catalog);
-    return status;
+    vde_view_close(view);
+    lh_decoder_done(&decoder);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
 }
 
 vde_status lh_file_remove(lh_lakehouse *lakehouse, const char *table, const char *path, bool force)
@@ -298,6 +299,7 @@ vde_status lh_file_remove(lh_lakehouse *lakehouse, const char *table, const char
     struct vde_commit commit = {0, 0};
     vde_txn *txn = NULL;
     bool used = false;
+    uint64_t version = 0;
     LH_TRY(lh_writable(lakehouse));
     LH_TRY(lh_path_check(lh_slice_of(path)));
     LH_TRY(vde_txn_create(lakehouse->image, &txn));
@@ -308,7 +310,7 @@ vde_status lh_file_remove(lh_lakehouse *lakehouse, const char *table, const char
     }
     status = pending_record(lakehouse, head->id, path, &commit.lsn, &record);
     if (status == VDE_OK && !force && !head->record.opaque)
-        status = in_use(head, path, &used);
+        status = in_use(head, path, &used, &version);
     bool found = status == VDE_OK;
     if (status == VDE_OK && !used) {
         struct lh_key key;
@@ -328,7 +330,7 @@ vde_status lh_file_remove(lh_lakehouse *lakehouse, const char *table, const char
     if (!found)
         return missing(table, path);
     if (used)
-        return lh_fail(LH_VALIDATION, "file %.300s of table %s|one that the latest version names|force, or a removal from "
-                       "the table first", path, table);
+        return lh_fail(LH_VALIDATION, "file %.300s of table %s|one that version %llu names|a file of no version, or force", path,
+                       table, (unsigned long long)version);
     return VDE_OK;
 }

@@ -291,7 +291,7 @@ static int run_remove(struct cli *cli)
 }
 
 static const struct cli_option remove_options[] = {
-    {"force", NULL, "remove it although the latest version of the table names it"},
+    {"force", NULL, "remove it although a version of the table names it"},
     {NULL, NULL, NULL},
 };
 
@@ -299,7 +299,7 @@ const struct cli_command cmd_file_remove = {
     .noun = "file",
     .verb = "remove",
     .arguments = "TABLE PATH",
-    .summary = "remove a stored file that the latest version of its table does not name",
+    .summary = "remove a stored file that no version of its table names",
     .flags = CLI_IMAGE | CLI_OPENS | CLI_WRITES,
     .min_args = 2,
     .max_args = 2,

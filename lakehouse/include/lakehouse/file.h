@@ -40,8 +40,8 @@ struct lh_stored_files {
 };
 LH_API LH_MUST_CHECK vde_status lh_file_list(lh_lakehouse *lakehouse, const char *table, const char *prefix,
                                              struct lh_stored_files **ret_files);
-/* Remove a file. Refused with LH_VALIDATION while the table's latest version names it, in whatever spelling, or has it
- * as a deletion vector, unless `force`. LH_FILE_NOT_FOUND. */
+/* Remove a file. Refused with LH_VALIDATION when any version of the table names it, in whatever spelling, or has it as a
+ * deletion vector: time travel needs it. `force` removes it all the same. Reads the whole history. LH_FILE_NOT_FOUND. */
 LH_API LH_MUST_CHECK vde_status lh_file_remove(lh_lakehouse *lakehouse, const char *table, const char *path, bool force);
 
 #ifdef __cplusplus

@@ -100,7 +100,9 @@ Test(files, a_named_file_stays_in_whatever_spelling)
         fails(lh_file_remove(f.lakehouse, "ns.a", kept[i], false), LH_VALIDATION);
     ok(commit_json(&f, "{\"tables\":[{\"table\":\"ns.a\",\"actions\":[{\"remove\":{\"path\":\"p%201\","
                        "\"dataChange\":true}}]}]}", NULL));
-    ok(lh_file_remove(f.lakehouse, "ns.a", "p 1", false));
+    /* Version 1 still names it. */
+    fails(lh_file_remove(f.lakehouse, "ns.a", "p 1", false), LH_VALIDATION);
+    ok(lh_file_remove(f.lakehouse, "ns.a", "p 1", true));
     fails(lh_file_remove(f.lakehouse, "ns.a", kept[1], false), LH_VALIDATION);
     ok(lh_file_remove(f.lakehouse, "ns.a", kept[1], true));
     teardown(&f);
