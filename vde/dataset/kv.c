@@ -121,7 +121,7 @@ vde_status vde_snapshot_find(vde_view *view, uint64_t dataset, uint64_t tag, uin
     struct map_cursor *cursor;
     uint8_t key[CATALOG_KEY_MAX], low[CATALOG_KEY_MAX];
     /* Tags are sparse and a map walks forwards only: the tree answers by a step back, overlays are walked. */
-    size_t size = key_snapshot(low, dataset, 0);
+    key_snapshot(low, dataset, 0);
     struct tree_cursor *tree;
     uint64_t start = 0;
     VDE_TRY(tree_cursor_open(catalog.store, DATASET_CATALOG, &catalog.root, &tree));
@@ -138,7 +138,7 @@ vde_status vde_snapshot_find(vde_view *view, uint64_t dataset, uint64_t tag, uin
     VDE_TRY(status);
     bool any = false;
     for (unsigned tries = 0; tries < 2 && !any; tries++) { /* the tree's answer may have been deleted since */
-        size = key_snapshot(low, dataset, tries == 0 ? start : 0);
+        size_t size = key_snapshot(low, dataset, tries == 0 ? start : 0);
         VDE_TRY(map_cursor_open(&catalog, low, size, &cursor));
         while (status == VDE_OK && map_cursor_valid(cursor)) {
             const uint8_t *found;

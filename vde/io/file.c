@@ -131,7 +131,7 @@ static vde_status set_size(struct file *file, unsigned flags, uint64_t wanted)
 {
     struct vde_device_info *info = &file->info;
     uint64_t size = 0;
-    VDE_TRY(file_probe_size(file->fd, file->path, info, &size));
+    VDE_TRY(file_probe_size(file->fd, file->path, info, &size)); /* NOLINT: the path is freed by file_close() */
     bool grow = (flags & VDE_DEVICE_CREATE) && size < wanted;
     if (grow && info->is_block_device)
         return fail_as(VDE_INVAL, "%s|a device of %llu bytes|at least %llu", file->path, (unsigned long long)size,

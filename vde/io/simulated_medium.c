@@ -98,7 +98,7 @@ vde_status medium_copy(const struct medium *from, struct medium *ret_medium)
     }
     if (from->pending_count)
         memcpy(to.pending, from->pending, from->pending_count * sizeof *to.pending);
-    for (size_t i = 0; i < to.pending_count; i++)
+    for (size_t i = 0; to.pending && i < to.pending_count; i++)
         page_take(to.pending[i].page);
     page_take(to.garbage);
     *ret_medium = to;

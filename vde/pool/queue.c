@@ -106,7 +106,7 @@ static vde_status make_room(vde_queue *queue)
     if (!ring)
         return fail_nomem("queue");
     for (size_t i = 0; i < queue->count; i++)
-        ring[i] = queue->ring[(queue->head + i) % queue->capacity];
+        ring[i] = queue->ring[(queue->head + i) % queue->capacity]; /* NOLINT: without capacity there is no count */
     free(queue->ring);
     queue->ring = ring;
     queue->capacity = capacity;
