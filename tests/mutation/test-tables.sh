@@ -11,8 +11,11 @@ missed=0
 
 # build NAME SANITIZER TARGET: the project with VDE_MUTATE_<NAME>.
 build() {
-    cmake -S . -B "$work/$1" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DVDE_SANITIZE="$2" -DVDE_MUTATE="$1" >"$work/log" 2>&1 &&
-        cmake --build "$work/$1" --target "$3" >>"$work/log" 2>&1 || { tail -n 20 "$work/log"; exit 2; }
+    if ! cmake -S . -B "$work/$1" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DVDE_SANITIZE="$2" -DVDE_MUTATE="$1" >"$work/log" 2>&1 ||
+        ! cmake --build "$work/$1" --target "$3" >>"$work/log" 2>&1; then
+        tail -n 20 "$work/log"
+        exit 2
+    fi
 }
 
 found() { echo "mutation $1: found, $2"; }
