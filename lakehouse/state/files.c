@@ -5,6 +5,15 @@
 #include "state/fail.h"
 #include "state/state.h"
 
+static void totals_add(struct lh_totals *totals, int64_t bytes, int64_t records)
+{
+    totals->files++;
+    if (bytes == INT64_MIN || __builtin_add_overflow(totals->bytes, bytes, &totals->bytes))
+        totals->bytes_unknown++;
+    if (records == INT64_MIN || __builtin_add_overflow(totals->records, records, &totals->records))
+        totals->records_unknown++;
+}
+
 void lh_file_value_encode(uint64_t hash, struct lh_decoder *decoder, const struct lh_action *add, struct lh_slice encoded,
                           struct lh_buffer *out, struct lh_totals *totals)
 {
@@ -18,13 +27,8 @@ void lh_file_value_encode(uint64_t hash, struct lh_decoder *decoder, const struc
     lh_buffer_zigzag(out, bytes);
     lh_buffer_zigzag(out, records);
     lh_buffer_slice(out, encoded);
-    if (!totals)
-        return;
-    totals->files++;
-    if (bytes == INT64_MIN || __builtin_add_overflow(totals->bytes, bytes, &totals->bytes))
-        totals->bytes_unknown++;
-    if (records == INT64_MIN || __builtin_add_overflow(totals->records, records, &totals->records))
-        totals->records_unknown++;
+    if (totals)
+        totals_add(totals, bytes, records);
 }
 
 /* The parts of an 'f' value. */
@@ -49,13 +53,31 @@ static vde_status file_value_decode(const struct lh_state *state, const void *va
     return VDE_OK;
 }
 
-static void totals_add(struct lh_totals *totals, int64_t bytes, int64_t records)
+void lh_totals_take(struct lh_totals *totals, int64_t bytes, int64_t records)
 {
-    totals->files++;
-    if (bytes == INT64_MIN || __builtin_add_overflow(totals->bytes, bytes, &totals->bytes))
-        totals->bytes_unknown++;
-    if (records == INT64_MIN || __builtin_add_overflow(totals->records, records, &totals->records))
-        totals->records_unknown++;
+    totals->files--;
+    if (bytes == INT64_MIN)
+        totals->bytes_unknown--;
+    else /* wraps as the sum did */
+        (void)__builtin_sub_overflow(totals->bytes, bytes, &totals->bytes);
+    if (records == INT64_MIN)
+        totals->records_unknown--;
+    else
+        (void)__builtin_sub_overflow(totals->records, records, &totals->records);
+}
+
+/* A file that the tail made live. */
+static vde_status totals_add_item(struct lh_state *state, const struct lh_map_item *item, struct lh_totals *totals)
+{
+    struct lh_action action;
+    struct lh_reader reader = {(const uint8_t *)item->value.data, item->value.size, 0, false};
+    lh_decoder_reset(&state->decoder);
+    LH_TRY(lh_action_from_bytes(&state->decoder, &reader, &action));
+    int64_t records = INT64_MIN;
+    if (!lh_file_num_records(&state->decoder, &action.file, &records))
+        records = INT64_MIN;
+    totals_add(totals, lh_has(&action.file.part, LH_FILE_SIZE) ? action.file.size_bytes : INT64_MIN, records);
+    return VDE_OK;
 }
 
 static int by_number(const void *a, const void *b)
@@ -156,43 +178,13 @@ vde_status lh_file_cursor_next(struct lh_file_cursor *cursor, struct lh_active_f
         return VDE_NOT_FOUND;
     const struct lh_map_item *item = cursor->added[cursor->added_next++];
     *ret_file = (struct lh_active_file){item->number, item->value};
-    if (ret_totals) {
-        struct lh_action action;
-        struct lh_reader reader = {(const uint8_t *)item->value.data, item->value.size, 0, false};
-        struct lh_decoder *decoder = &cursor->state->decoder;
-        lh_decoder_reset(decoder);
-        LH_TRY(lh_action_from_bytes(decoder, &reader, &action));
-        int64_t records = INT64_MIN;
-        if (!lh_file_num_records(decoder, &action.file, &records))
-            records = INT64_MIN;
-        totals_add(ret_totals, lh_has(&action.file.part, LH_FILE_SIZE) ? action.file.size_bytes : INT64_MIN, records);
-    }
-    return VDE_OK;
+    return ret_totals ? totals_add_item(cursor->state, item, ret_totals) : VDE_OK;
 }
 
-vde_status lh_state_totals(struct lh_state *state, struct lh_totals *ret_totals)
-{
-    if (state->files.count == 0) {
-        *ret_totals = state->root_totals;
-        return VDE_OK;
-    }
-    struct lh_file_cursor cursor;
-    struct lh_active_file file;
-    struct lh_totals totals = {0};
-    LH_TRY(lh_file_cursor_open(state, &cursor));
-    vde_status status;
-    while ((status = lh_file_cursor_next(&cursor, &file, &totals)) == VDE_OK)
-        ;
-    lh_file_cursor_close(&cursor);
-    if (status != VDE_NOT_FOUND)
-        return status;
-    *ret_totals = totals;
-    return VDE_OK;
-}
-
-/* The root's file with this id if its key is `key`. */
-static vde_status root_file(struct lh_state *state, uint64_t id, struct lh_slice key, struct lh_arena *arena,
-                            struct lh_active_file *ret_file)
+/* The root's file with this id if its key is `key`. `ret_value` (may be NULL) gets its sizes, `ret_file` (may be NULL) what
+ * it is, copied into the arena. */
+static vde_status root_file(struct lh_state *state, uint64_t id, struct lh_slice key, struct file_value *ret_value,
+                            struct lh_arena *arena, struct lh_active_file *ret_file)
 {
     uint8_t name[9] = {'f'};
     lh_be64_put(name + 1, id);
@@ -213,12 +205,29 @@ static vde_status root_file(struct lh_state *state, uint64_t id, struct lh_slice
     }
     if (status == VDE_OK && !lh_slice_equal((struct lh_slice){other.data, other.size}, key))
         status = VDE_NOT_FOUND;
-    if (status == VDE_OK) {
+    if (status == VDE_OK && ret_file) {
         ret_file->id = id;
         status = lh_arena_copy(arena, file.encoded, &ret_file->encoded);
     }
+    if (status == VDE_OK && ret_value)
+        *ret_value = (struct file_value){.hash = file.hash, .bytes = file.bytes, .records = file.records};
     lh_buffer_done(&other);
     vde_bytes_free(&bytes);
+    return status;
+}
+
+/* The root's file with this key, by the path index. VDE_NOT_FOUND. */
+static vde_status indexed_file(struct lh_state *state, vde_kv *paths, struct lh_slice key, uint64_t hash,
+                               struct file_value *ret_value, struct lh_arena *arena, struct lh_active_file *ret_file)
+{
+    uint8_t index_key[8];
+    struct vde_bytes ids = {NULL, 0};
+    lh_be64_put(index_key, hash);
+    LH_TRY(vde_kv_get(paths, index_key, sizeof index_key, &ids));
+    vde_status status = VDE_NOT_FOUND;
+    for (size_t i = 0; i + 8 <= ids.size && status == VDE_NOT_FOUND; i += 8)
+        status = root_file(state, lh_be64_get(ids.data + i), key, ret_value, arena, ret_file);
+    vde_bytes_free(&ids);
     return status;
 }
 
@@ -235,18 +244,84 @@ vde_status lh_state_find_file(struct lh_state *state, struct lh_slice key, struc
     }
     if (!state->root)
         return LH_FILE_NOT_FOUND;
-    uint8_t index_key[8];
-    lh_be64_put(index_key, hash);
     vde_kv *paths = NULL;
-    struct vde_bytes ids = {NULL, 0};
     LH_TRY(vde_kv_open(state->view, state->ids.paths, &paths));
-    vde_status status = vde_kv_get(paths, index_key, sizeof index_key, &ids);
+    vde_status status = indexed_file(state, paths, key, hash, NULL, arena, ret_file);
     vde_kv_close(paths);
-    if (status == VDE_OK) {
-        status = VDE_NOT_FOUND;
-        for (size_t i = 0; i + 8 <= ids.size && status == VDE_NOT_FOUND; i += 8)
-            status = root_file(state, lh_be64_get(ids.data + i), key, arena, ret_file);
-        vde_bytes_free(&ids);
-    }
     return status == VDE_NOT_FOUND ? LH_FILE_NOT_FOUND : status;
+}
+
+/* --- totals ----------------------------------------------------------------------------------------------------- */
+vde_status lh_state_index_fits(const struct lh_state *state, bool *ret_fits)
+{
+    uint64_t newest = 0;
+    vde_kv *live = NULL;
+    struct vde_bytes totals = {NULL, 0};
+    *ret_fits = false;
+    if (!state->root)
+        return VDE_OK;
+    LH_TRY(vde_snapshot_find(state->view, state->ids.state, UINT64_MAX, &newest));
+    if (newest != state->root_tag)
+        return VDE_OK;
+    LH_TRY(vde_kv_open(state->view, state->ids.state, &live));
+    vde_status status = vde_kv_get(live, "s", 1, &totals);
+    vde_kv_close(live);
+    if (status == VDE_NOT_FOUND)
+        return VDE_OK;
+    LH_TRY(status);
+    vde_bytes_free(&totals);
+    *ret_fits = true;
+    return VDE_OK;
+}
+
+static vde_status totals_by_listing(struct lh_state *state, struct lh_totals *totals)
+{
+    struct lh_file_cursor cursor;
+    struct lh_active_file file;
+    LH_TRY(lh_file_cursor_open(state, &cursor));
+    vde_status status;
+    while ((status = lh_file_cursor_next(&cursor, &file, totals)) == VDE_OK)
+        ;
+    lh_file_cursor_close(&cursor);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
+}
+
+/* The root's totals without the files whose keys the tail names. */
+static vde_status totals_kept(struct lh_state *state, struct lh_totals *totals)
+{
+    vde_kv *paths = NULL;
+    LH_TRY(vde_kv_open(state->view, state->ids.paths, &paths));
+    vde_status status = VDE_OK;
+    for (size_t i = 0; i < state->files.count && status == VDE_OK; i++) {
+        const struct lh_map_item *item = &state->files.items[i];
+        struct file_value old;
+        status = indexed_file(state, paths, item->key, item->hash, &old, NULL, NULL);
+        if (status == VDE_OK)
+            lh_totals_take(totals, old.bytes, old.records);
+        else if (status == VDE_NOT_FOUND)
+            status = VDE_OK;
+    }
+    vde_kv_close(paths);
+    return status;
+}
+
+vde_status lh_state_totals(struct lh_state *state, struct lh_totals *ret_totals)
+{
+    struct lh_totals totals = state->root_totals;
+    bool fits = true;
+    if (state->root && state->files.count) {
+        LH_TRY(lh_state_index_fits(state, &fits));
+        if (fits)
+            LH_TRY(totals_kept(state, &totals));
+    }
+    if (fits) {
+        for (size_t i = 0; i < state->files.count; i++)
+            if (state->files.items[i].live)
+                LH_TRY(totals_add_item(state, &state->files.items[i], &totals));
+    } else {
+        totals = (struct lh_totals){0};
+        LH_TRY(totals_by_listing(state, &totals));
+    }
+    *ret_totals = totals;
+    return VDE_OK;
 }

@@ -7,7 +7,7 @@
  *   'f' be64(file id)  -> le64 hash of the file's key, zigzag bytes, zigzag records, the add action in compact form
  *   'o' name           -> varint version that set it, sized name, the action in compact form (a name too long for a key
  *                         is cut and followed by its hash)
- *   's'                -> totals
+ *   's'                -> totals; outside snapshots missing while the next root is written in several transactions
  * A file id is (version that added it) << 32 | index of the action. Object names: "p", "m", "t"appId, "d"domain,
  * "x"partition. The path dataset, which no snapshot covers, holds be64(hash of key) -> be64(file id)... for the newest
  * root; it may run ahead of that root while a new one is being written, but only for keys that the tail names.
@@ -91,7 +91,8 @@ vde_status lh_file_cursor_open(struct lh_state *state, struct lh_file_cursor *re
 vde_status lh_file_cursor_next(struct lh_file_cursor *cursor, struct lh_active_file *ret_file,
                                struct lh_totals *ret_totals);
 void lh_file_cursor_close(struct lh_file_cursor *cursor);
-/* Totals of the active files; reads them one by one when the tail names files. */
+/* Totals of the active files. At the newest version of the view the files that the tail names are looked up in the root,
+ * elsewhere all are read one by one. */
 vde_status lh_state_totals(struct lh_state *state, struct lh_totals *ret_totals);
 
 /* Key of a registered partition: its values as a JSON object, columns in byte order. */
@@ -103,6 +104,10 @@ bool lh_partition_equal(const struct lh_map *a, const struct lh_map *b);
 void lh_file_value_encode(uint64_t hash, struct lh_decoder *decoder, const struct lh_action *add, struct lh_slice encoded,
                           struct lh_buffer *out, struct lh_totals *totals);
 void lh_totals_encode(const struct lh_totals *totals, struct lh_buffer *out);
+/* Take away a file with these sizes (INT64_MIN: unknown). */
+void lh_totals_take(struct lh_totals *totals, int64_t bytes, int64_t records);
+/* Whether the path index names all files of the state's root: the root is the newest one and no later writing was begun. */
+vde_status lh_state_index_fits(const struct lh_state *state, bool *ret_fits);
 
 /* Write the state as the table's next root into its datasets (which exist), in as many transactions as the log's record
  * limit asks for; the last one makes the snapshot. An interrupted writing is repaired by the next. */

@@ -2,7 +2,8 @@
 /* write.c -- turn root + tail into the next root.
  *
  * The dataset may hold more than the newest root does, when an earlier writing was cut off. So a key's older records are
- * looked up in the live datasets and deleted whatever the tail says of it; only those that the root held count in totals. */
+ * looked up in the live datasets and deleted whatever the tail says of it; only those that the root held count in totals.
+ * While a writing of several transactions is under way, and after it was cut off, the live dataset has no totals ('s'). */
 #include <vde/txn.h>
 
 #include <stdio.h>
@@ -18,6 +19,8 @@ struct writer {
     vde_kv *files;           /* live datasets, as of the state's view */
     vde_kv *paths;
     struct lh_totals totals;
+    bool counted;            /* totals are already what they will be */
+    bool partial;            /* a transaction before the last was committed */
     struct lh_buffer buffer;
     struct lh_buffer key;
     struct lh_buffer index;
@@ -28,6 +31,10 @@ static vde_status next_txn(struct writer *w, bool last)
     if (!last && vde_txn_size(w->txn) < w->limit)
         return VDE_OK;
     struct vde_commit commit;
+    /* From here on the index may lack files of the root: without live totals nobody counts by it. */
+    if (!last && !w->partial)
+        LH_TRY(vde_txn_delete(w->txn, w->state->ids.state, "s", 1));
+    w->partial = true;
     LH_TRY(vde_txn_commit(w->txn, &commit));
     vde_txn_destroy(w->txn);
     w->txn = NULL;
@@ -61,17 +68,8 @@ static vde_status judge_older(struct writer *w, uint64_t id, uint64_t hash, bool
     *ret_stays = !item;
     if (!item || (item->live && item->number == id))
         return VDE_OK;
-    if (id >> 32 < w->state->root_tag) {
-        w->totals.files--;
-        if (size == INT64_MIN)
-            w->totals.bytes_unknown--;
-        else
-            w->totals.bytes -= size;
-        if (records == INT64_MIN)
-            w->totals.records_unknown--;
-        else
-            w->totals.records -= records;
-    }
+    if (!w->counted && id >> 32 < w->state->root_tag)
+        lh_totals_take(&w->totals, size, records);
     return vde_txn_delete(w->txn, w->state->ids.state, name, sizeof name);
 }
 
@@ -120,7 +118,8 @@ static vde_status write_file(struct writer *w, const struct lh_map_item *item)
     lh_decoder_reset(&w->state->decoder);
     LH_TRY(lh_action_from_bytes(&w->state->decoder, &reader, &action));
     lh_buffer_clear(&w->buffer);
-    lh_file_value_encode(item->hash, &w->state->decoder, &action, item->value, &w->buffer, &w->totals);
+    lh_file_value_encode(item->hash, &w->state->decoder, &action, item->value, &w->buffer,
+                         w->counted ? NULL : &w->totals);
     LH_TRY(lh_buffer_status(&w->buffer));
     uint8_t name[9] = {'f'};
     lh_be64_put(name + 1, item->number);
@@ -173,6 +172,13 @@ vde_status lh_state_write(vde_image *image, struct lh_state *state)
     vde_image_info(image, &info);
     struct writer w = {.image = image, .state = state, .limit = (size_t)(info.record_limit_bytes / 2),
                        .totals = state->root_totals};
+    bool fits;
+    LH_TRY(lh_state_index_fits(state, &fits));
+    if (state->root && !fits) {
+        /* What a writing that was cut off deleted can't be found any more: count before. */
+        LH_TRY(lh_state_totals(state, &w.totals));
+        w.counted = true;
+    }
     vde_status status = vde_txn_create(image, &w.txn);
     if (status == VDE_OK)
         status = vde_kv_open(state->view, state->ids.state, &w.files);
