@@ -113,7 +113,7 @@ static void check_tables(void)
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 1 ? atof(argv[1]) : 5;
+    double seconds = argc > 1 ? atof(argv[1]) : 60;
     struct vde_device *device = NULL;
     vde_image *image = NULL;
     struct vde_format_opts format = VDE_FORMAT_OPTS_INIT;
