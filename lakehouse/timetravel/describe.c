@@ -128,11 +128,15 @@ static vde_status pack_all(struct description *d, struct lh_table_info **ret_inf
         if (d->state)
             pack_metadata(&pack, d, info);
     }
-    return lh_pack_done(&pack, (void **)ret_info);
+    LH_TRY(lh_pack_done(&pack, (void **)ret_info));
+    lh_described_keep(point->catalog.lakehouse, *ret_info, pack.size);
+    return VDE_OK;
 }
 
 vde_status lh_point_describe(struct lh_point *point, struct lh_state *state, struct lh_table_info **ret_info)
 {
+    if (point->described)
+        return lh_described_copy(point->described, ret_info);
     struct description d = {.point = point, .state = state};
     vde_status status = collect(&d);
     if (status == VDE_OK)
@@ -151,7 +155,7 @@ vde_status lh_table_describe(lh_lakehouse *lakehouse, const char *table, struct 
     struct lh_point point;
     struct lh_state *state = NULL;
     LH_TRY(lh_point_open(lakehouse, table, &point));
-    vde_status status = point.record.opaque ? VDE_OK : lh_point_state(&point, &state);
+    vde_status status = point.record.opaque || point.described ? VDE_OK : lh_point_state(&point, &state);
     if (status == VDE_OK)
         status = lh_point_describe(&point, state, ret_info);
     lh_state_free(state);

@@ -52,6 +52,8 @@ static vde_status go_to(struct lh_point *point, const struct lh_spec *spec)
 {
     struct lh_lakehouse *lakehouse = point->catalog.lakehouse;
     point->note[0] = '\0';
+    lh_described_unref(point->described);
+    point->described = NULL;
     switch (spec->kind) {
     case LH_SPEC_VERSION:
         atomic_fetch_add(&lakehouse->queries_version, 1);
@@ -69,6 +71,12 @@ static vde_status go_to(struct lh_point *point, const struct lh_spec *spec)
     }
     atomic_fetch_add(&lakehouse->queries_latest, 1);
     point->version = point->latest;
+    /* The entry of a version is read for its time; it may be large. */
+    point->described = lh_described_find(lakehouse, &point->record, point->first, point->latest);
+    if (point->described) {
+        point->time_us = point->described->info->time_us;
+        return VDE_OK;
+    }
     return lh_point_time(point, point->version, &point->time_us);
 }
 
@@ -115,6 +123,7 @@ vde_status lh_point_move(struct lh_point *point, const char *to)
 
 void lh_point_close(struct lh_point *point)
 {
+    lh_described_unref(point->described);
     lh_catalog_close(&point->catalog);
     lh_table_record_done(&point->record);
 }

@@ -7,6 +7,7 @@
 
 #include "model/name.h"
 #include "txlog/catalog.h"
+#include "txlog/described.h"
 
 struct lh_point {
     struct lh_catalog catalog;
@@ -14,6 +15,7 @@ struct lh_point {
     uint64_t first, latest;
     uint64_t version, time_us;
     char note[200];          /* "": nothing to say */
+    struct lh_described *described; /* of the latest version, when the point stands there and one was kept; else NULL */
 };
 /* Statuses of timetravel.h. */
 vde_status lh_point_open(lh_lakehouse *lakehouse, const char *table, struct lh_point *ret_point);
@@ -24,7 +26,7 @@ vde_status lh_point_move(struct lh_point *point, const char *to);
 vde_status lh_point_time(struct lh_point *point, uint64_t version, uint64_t *ret_time_us);
 /* The table's state at the point. LH_OPAQUE. */
 vde_status lh_point_state(struct lh_point *point, struct lh_state **ret_state);
-/* The description. `state` is NULL for opaque tables. */
+/* The description. `state` may be NULL for opaque tables and where `described` is set. */
 vde_status lh_point_describe(struct lh_point *point, struct lh_state *state, struct lh_table_info **ret_info);
 
 /* Borrowed values of an encoded add, NUL-terminated in the buffers given; for lh_file_info. */

@@ -8,7 +8,7 @@
 
 struct lh_snapshot {
     struct lh_point point;
-    struct lh_state *state;      /* NULL: opaque */
+    struct lh_state *state;      /* NULL: opaque, or not asked for yet */
     struct lh_table_info *info;
     struct lh_file_cursor cursor;
     bool cursor_open;
@@ -87,7 +87,8 @@ vde_status lh_snapshot_open(lh_lakehouse *lakehouse, const char *table, lh_snaps
         free(snapshot);
         return status;
     }
-    if (!snapshot->point.record.opaque)
+    /* Who only wants the description of a version that was described before needs no state. */
+    if (!snapshot->point.record.opaque && !snapshot->point.described)
         status = lh_point_state(&snapshot->point, &snapshot->state);
     if (status == VDE_OK)
         status = lh_point_describe(&snapshot->point, snapshot->state, &snapshot->info);
@@ -118,10 +119,10 @@ const struct lh_table_info *lh_snapshot_info(const lh_snapshot *snapshot) { retu
 
 void lh_snapshot_want_json(lh_snapshot *snapshot, bool want) { snapshot->want_json = want; }
 
-static vde_status need_state(const lh_snapshot *snapshot)
+/* LH_OPAQUE. */
+static vde_status need_state(lh_snapshot *snapshot)
 {
-    return snapshot->state ? VDE_OK : lh_fail(LH_OPAQUE, "table %s|%s|what this engine supports",
-                                              snapshot->point.record.name, snapshot->point.record.opaque);
+    return snapshot->state ? VDE_OK : lh_point_state(&snapshot->point, &snapshot->state);
 }
 
 vde_status lh_snapshot_rewind(lh_snapshot *snapshot)
@@ -138,7 +139,8 @@ vde_status lh_snapshot_rewind(lh_snapshot *snapshot)
 vde_status lh_snapshot_next_file(lh_snapshot *snapshot, struct lh_file_info *ret_file)
 {
     struct lh_active_file file;
-    LH_TRY(need_state(snapshot));
+    if (!snapshot->cursor_open)
+        LH_TRY(lh_snapshot_rewind(snapshot));
     LH_TRY(lh_file_cursor_next(&snapshot->cursor, &file, NULL));
     return lh_file_view_fill(&snapshot->view, file.id, file.encoded, snapshot->want_json, ret_file);
 }

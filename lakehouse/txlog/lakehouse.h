@@ -87,6 +87,9 @@ struct lh_head {
     uint64_t flush_after;        /* after a failure: not before the tail is so long */
 };
 
+struct lh_described;
+#define LH_DESCRIBED_MAX 64u
+
 struct lh_lakehouse {
     /* immutable after open */
     vde_image *image;
@@ -102,6 +105,8 @@ struct lh_lakehouse {
     struct lh_hash_map by_name;  /* keys borrow from heads; number = pointer */
     struct lh_head **heads;      /* open addressing by id */
     size_t head_slots, head_count;
+    struct lh_lock described_lock;
+    struct lh_described *described[LH_DESCRIBED_MAX]; /* guarded by described_lock; by hash of the table's id */
     /* atomic */
     atomic_ullong nonce;
     atomic_ullong commits, conflicts, queries_latest, queries_version, queries_time, replayed, states_written,

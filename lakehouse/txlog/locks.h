@@ -4,7 +4,7 @@
  *
  *   NAMES   one: creating and dropping namespaces and tables, idempotency keys
  *   TABLE   one per table, several in ascending order of their ids
- *   HEADS   the maps from ids and names to heads: never held while another is taken
+ *   HEADS   the maps from ids and names to heads, and (another one) the kept descriptions: never held while another is taken
  *
  * Checked in builds with VDE_ASSERTIONS. A build with VDE_MUTATE_LOCK_ORDER takes table locks in the order in which the
  * caller named the tables, unchecked: a test shows that it hangs. */

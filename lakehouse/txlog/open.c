@@ -7,6 +7,7 @@
 #include "model/time.h"
 #include "state/fail.h"
 #include "txlog/catalog.h"
+#include "txlog/described.h"
 
 uint64_t lh_now_us(void)
 {
@@ -173,7 +174,8 @@ vde_status lh_open(vde_image *image, const struct lh_open_opts *opts, lh_lakehou
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
         seed = lh_now_us() * 0x9e3779b97f4a7c15u ^ (uint64_t)getpid();
     atomic_store(&lakehouse->nonce, seed);
-    if (lh_lock_init(&lakehouse->names, LH_LOCK_NAMES, 0) || lh_lock_init(&lakehouse->heads_lock, LH_LOCK_HEADS, 0)) {
+    if (lh_lock_init(&lakehouse->names, LH_LOCK_NAMES, 0) || lh_lock_init(&lakehouse->heads_lock, LH_LOCK_HEADS, 0) ||
+        lh_lock_init(&lakehouse->described_lock, LH_LOCK_HEADS, 1)) {
         free(lakehouse);
         return lh_fail_nomem("locks of the table layer");
     }
@@ -193,8 +195,11 @@ void lh_close(lh_lakehouse *lakehouse)
     if (!lakehouse)
         return;
     lh_heads_free(lakehouse);
+    for (size_t i = 0; i < LH_DESCRIBED_MAX; i++)
+        lh_described_unref(lakehouse->described[i]);
     lh_lock_done(&lakehouse->names);
     lh_lock_done(&lakehouse->heads_lock);
+    lh_lock_done(&lakehouse->described_lock);
     free(lakehouse);
 }
 
