@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts at every change of every sequence of up to three operations of libvde, and again during recovery.
- * ctest: timeout=1200 serial */
+ * ctest: timeout=2400 serial */
 #include "engine_subject.h"
 
 int main(int argc, char **argv)
