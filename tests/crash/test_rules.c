@@ -141,3 +141,72 @@ Test(rules, a_lost_superblock_is_reported)
     }
     killed->ops->close(killed);
 }
+
+static void put_all(uint64_t dataset, uint8_t fill)
+{
+    vde_txn *txn;
+    struct vde_commit commit;
+    uint8_t value[700];
+    memset(value, fill, sizeof value);
+    cr_assert_eq(vde_txn_create(image, &txn), VDE_OK);
+    for (uint8_t key = 0; key < 30; key++)
+        cr_assert_eq(vde_txn_put(txn, dataset, &key, 1, value, sizeof value), VDE_OK);
+    cr_assert_eq(vde_txn_commit(txn, &commit), VDE_OK, "%s", vde_last_error()->text);
+    vde_txn_destroy(txn);
+    cr_assert_eq(vde_image_checkpoint(image), VDE_OK);
+}
+
+/* What a view pins is not handed out again, however many checkpoints drop it. */
+Test(rules, a_pinned_view_keeps_its_blocks)
+{
+    vde_view *view;
+    vde_kv *kv;
+    uint64_t dataset = vde_id_reserve(image);
+    cr_assert_eq(create(dataset, "pinned"), VDE_OK);
+    put_all(dataset, 1);
+    cr_assert_eq(vde_view_open(image, &view), VDE_OK);
+    cr_assert_eq(vde_kv_open(view, dataset, &kv), VDE_OK);
+    for (uint8_t fill = 2; fill < 8; fill++)
+        put_all(dataset, fill);
+    for (uint8_t key = 0; key < 30; key++) {
+        struct vde_bytes bytes = {NULL, 0};
+        cr_assert_eq(vde_kv_get(kv, &key, 1, &bytes), VDE_OK, "key %u: %s", key, vde_last_error()->text);
+        cr_assert(bytes.size == 700 && bytes.data[0] == 1 && bytes.data[699] == 1, "key %u: not as pinned", key);
+        vde_bytes_free(&bytes);
+    }
+    vde_kv_close(kv);
+    vde_view_close(view);
+}
+
+/* The newest superblock is lost in both rings: the one before and its log, which is kept for that, have everything. */
+Test(rules, one_fall_back_loses_nothing)
+{
+    static const uint8_t zeroes[4096];
+    struct vde_device *killed;
+    struct vde_image_info info;
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    vde_view *view;
+    uint64_t first, last;
+    for (uint64_t number = 0; number < 3; number++) {
+        cr_assert_eq(append(20, number), VDE_OK);
+        cr_assert_eq(vde_image_checkpoint(image), VDE_OK);
+    }
+    cr_assert_eq(append(20, 3), VDE_OK);
+    vde_image_info(image, &info);
+    cr_assert_eq(simulated_clone(device, &killed), VDE_OK);
+    cr_assert_eq(simulated_power_cycle(killed, SIMULATED_ALL, 1), VDE_OK);
+    uint64_t slot = info.superblock_sequence % 16, blocks = VDE_IMAGE_MIN_BYTES / 4096;
+    cr_assert_eq(simulated_poke(killed, (16 + slot) * 4096, zeroes, 4096), VDE_OK);
+    cr_assert_eq(simulated_poke(killed, (blocks - 32 + slot) * 4096, zeroes, 4096), VDE_OK);
+    vde_image *held = image;
+    opts.flags = VDE_OPEN_NO_THREADS;
+    cr_assert_eq(vde_image_open_device(killed, &opts, &image), VDE_OK, "%s", vde_last_error()->text);
+    cr_assert_eq(vde_view_open(image, &view), VDE_OK);
+    cr_assert_eq(vde_stream_range(view, 20, &first, &last), VDE_OK);
+    cr_assert(first == 0 && last == 3, "%llu to %llu", (unsigned long long)first, (unsigned long long)last);
+    vde_view_close(view);
+    cr_assert_eq(append(20, 4), VDE_OK);
+    cr_assert_eq(vde_image_close(image), VDE_OK);
+    image = held;
+    killed->ops->close(killed);
+}
