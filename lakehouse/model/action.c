@@ -193,6 +193,9 @@ void lh_file_key(const struct lh_file_action *file, struct lh_buffer *out)
 
 bool lh_file_num_records(struct lh_decoder *decoder, const struct lh_file_action *file, int64_t *ret_rows)
 {
+    struct lh_slice number;
+    if (lh_has(&file->part, LH_FILE_STATS) && lh_json_skim(file->stats, LH_SLICE("numRecords"), &number))
+        return number.size && lh_json_whole(number, ret_rows) && *ret_rows >= 0;
     if (!lh_has(&file->part, LH_FILE_STATS) || file->stats.size == 0 ||
         lh_json_parse(&decoder->json, file->stats.data, file->stats.size) != VDE_OK) {
         vde_error_clear();

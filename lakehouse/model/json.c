@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define JSON_TOKENS_MAX ((1u << 28) - 1)
+#define SKIM_BYTES_MAX (1u << 20)
 
 struct parser {
     struct lh_json *json;
@@ -364,6 +365,95 @@ vde_status lh_json_parse(struct lh_json *json, const char *text, size_t size)
     if (status != VDE_OK)
         json->count = 0;
     return status;
+}
+
+/* --- skimming --------------------------------------------------------------------------------------------------- */
+/* Behind a string, literal or number that is spelled plainly, else NULL. */
+static const char *skim_scalar(const char *p, const char *end)
+{
+    size_t left = (size_t)(end - p);
+    if (*p == '"') {
+        p = skip_plain(p + 1, end);
+        return p < end && *p == '"' ? p + 1 : NULL;
+    }
+    if (left >= 4 && (memcmp(p, "true", 4) == 0 || memcmp(p, "null", 4) == 0))
+        return p + 4;
+    if (left >= 5 && memcmp(p, "false", 5) == 0)
+        return p + 5;
+    struct parser ps = {.at = p, .end = end};
+    if (*p == '-')
+        ps.at++;
+    if (ps.at < end && *ps.at == '0')
+        ps.at++;
+    else if (!digits(&ps))
+        return NULL;
+    if (ps.at < end && *ps.at == '.') {
+        ps.at++;
+        if (!digits(&ps))
+            return NULL;
+    }
+    return ps.at < end && (*ps.at == 'e' || *ps.at == 'E') ? NULL : ps.at;
+}
+
+/* Behind an object's key and its colon, else NULL. */
+static const char *skim_key(const char *p, const char *end, struct lh_slice wanted, bool *ret_wanted)
+{
+    if (p == end || *p != '"')
+        return NULL;
+    const char *from = p + 1;
+    p = skip_plain(from, end);
+    if (end - p < 2 || p[0] != '"' || p[1] != ':')
+        return NULL;
+    *ret_wanted = lh_slice_equal((struct lh_slice){from, (size_t)(p - from)}, wanted);
+    return p + 2;
+}
+
+bool lh_json_skim(struct lh_slice text, struct lh_slice key, struct lh_slice *ret_number)
+{
+    const char *p = text.data, *end = p + text.size;
+    uint64_t objects = 0; /* a bit for each open container, the innermost lowest */
+    unsigned depth = 0;
+    bool wanted = false;
+    *ret_number = (struct lh_slice){NULL, 0};
+    if (text.size == 0 || text.size > SKIM_BYTES_MAX || *p != '{')
+        return false;
+    for (;;) {
+        const char *from = p;
+        bool opened = p < end && (*p == '{' || *p == '[');
+        if (p == end || (opened && (wanted || depth == 64)))
+            return false;
+        if (opened) {
+            objects = objects << 1 | (*p++ == '{');
+            depth++;
+            /* An empty container is at its end already. */
+            opened = !(p < end && *p == (objects & 1 ? '}' : ']'));
+        } else if (!(p = skim_scalar(p, end))) {
+            return false;
+        }
+        if (wanted) {
+            if (*from != '-' && (*from < '0' || *from > '9'))
+                return false;
+            *ret_number = (struct lh_slice){from, (size_t)(p - from)};
+        }
+        while (!opened) {
+            if (depth == 0)
+                return p == end;
+            if (p == end)
+                return false;
+            opened = *p == ',';
+            if (!opened && *p != (objects & 1 ? '}' : ']'))
+                return false;
+            p++;
+            if (!opened) {
+                objects >>= 1;
+                depth--;
+            }
+        }
+        wanted = false;
+        if ((objects & 1) && !(p = skim_key(p, end, key, &wanted)))
+            return false;
+        wanted &= depth == 1;
+    }
 }
 
 void lh_json_done(struct lh_json *json)

@@ -50,6 +50,11 @@ void lh_json_done(struct lh_json *json);
  * expected, never the content), TOO_LARGE, NOMEM. On failure the index is empty. */
 vde_status lh_json_parse(struct lh_json *json, const char *text, size_t size);
 
+/* The text of the number that is member `key` of the outermost object, empty when there is no such member; without
+ * building an index. False: the text is not plainly spelled JSON (blanks, escapes, exponents, deep nesting, not ASCII), or no
+ * object, or the member no number, or no JSON at all: lh_json_parse() then knows. Never true for what that refuses. */
+bool lh_json_skim(struct lh_slice text, struct lh_slice key, struct lh_slice *ret_number);
+
 static inline enum lh_json_kind lh_json_kind_of(const struct lh_json *json, uint32_t token)
 {
     return token == LH_JSON_NONE ? LH_JSON_NULL : (enum lh_json_kind)json->tokens[token].kind;

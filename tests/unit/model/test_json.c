@@ -228,3 +228,57 @@ Test(json, any_mutation_of_a_document_is_safe)
     }
     lh_json_done(&json);
 }
+
+/* --- skimming --------------------------------------------------------------------------------------------------- */
+/* Whatever skimming answers, parsing answers too. Returns whether it answered. */
+static bool skim_like_parse(const char *text, size_t size)
+{
+    struct lh_json parsed = LH_JSON_INIT;
+    struct lh_slice number;
+    char *exact = malloc(size + 1); /* ends where its memory ends */
+    cr_assert(exact);
+    exact = realloc(exact, size ? size : 1);
+    memcpy(exact, text, size);
+    bool answered = lh_json_skim((struct lh_slice){exact, size}, LH_SLICE("n"), &number);
+    if (answered) {
+        cr_assert_eq(lh_json_parse(&parsed, exact, size), VDE_OK, "%.*s", (int)size, text);
+        uint32_t token = lh_json_find(&parsed, 0, "n");
+        cr_assert_eq(number.size == 0, token == LH_JSON_NONE, "%.*s", (int)size, text);
+        if (number.size) {
+            cr_assert_eq(lh_json_kind_of(&parsed, token), LH_JSON_NUMBER);
+            cr_assert(lh_slice_equal(lh_json_raw(&parsed, token), number), "%.*s", (int)size, text);
+        }
+    }
+    lh_json_done(&parsed);
+    free(exact);
+    return answered;
+}
+
+Test(json, skimming_says_what_parsing_says)
+{
+    static const char *const plain[] = {
+        "{}", "{\"n\":3}", "{\"n\":1,\"n\":-20}", "{\"a\":[],\"b\":{},\"n\":0.5}", "{\"m\":{\"n\":4},\"x\":[1,{\"n\":5},[null]]}",
+        "{\"n\":12,\"min\":{\"a\":1.25,\"b\":\"x y\",\"c\":true},\"max\":{\"a\":-3,\"b\":null},\"nulls\":{\"a\":false}}",
+    };
+    static const char *const unsure[] = {"", "[]", "5", "{", "{ }", "{\"n\":1e3}", "{\"n\":\"3\"}", "{\"n\":{}}", "{\"n\":null}", "{}x",
+                                         "{\"\\u006e\":1}", "{\"n\":1,}", "{\"a\":[1,]}", "{\"n\":01}", "{\"n\":1.}", "{\"n\":-}", "{,}"};
+    static const char marks[] = "{}[],:\"\\ 0e.-nt1\xc3\x01";
+    for (size_t i = 0; i < sizeof unsure / sizeof unsure[0]; i++)
+        cr_expect(!skim_like_parse(unsure[i], strlen(unsure[i])), "%s", unsure[i]);
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        char text[160], less[160];
+        size_t size = strlen(plain[i]);
+        cr_expect(skim_like_parse(plain[i], size), "%s", plain[i]);
+        for (size_t at = 0; at < size; at++) {
+            skim_like_parse(plain[i], at);
+            memcpy(text, plain[i], size);
+            for (size_t m = 0; m < sizeof marks; m++) {
+                text[at] = marks[m];
+                skim_like_parse(text, size);
+            }
+            memcpy(less, plain[i], at);
+            memcpy(less + at, plain[i] + at + 1, size - at - 1);
+            skim_like_parse(less, size - 1);
+        }
+    }
+}
