@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/action_fields.h"
 #include "state/fail.h"
 #include "txlog/txn.h"
 
@@ -48,10 +49,27 @@ static vde_status note_removal(struct lh_member_txn *member, const struct lh_rem
     return lh_hashes_add(&member->removed, lh_hash(removal->path)) ? VDE_OK : lh_fail_nomem("transaction");
 }
 
+/* Imported logs keep such members as text. A commit made here must not write what no other reader takes. */
+static vde_status refuse_mistyped(const struct lh_member_txn *member, const struct lh_action *action)
+{
+    const struct part_def *def = lh_action_part_def(action->kind);
+    if (!def || action->kind == LH_ACTION_COMMIT_INFO)
+        return VDE_OK;
+    uint32_t mistyped = action->part.raw & ~action->part.set;
+    if (mistyped == 0)
+        return VDE_OK;
+    unsigned first = (unsigned)__builtin_ctz(mistyped);
+    return lh_fail(LH_VALIDATION, "%s in table %s|%s of a wrong type or out of range|what Delta's protocol says",
+                   lh_action_name(action->kind), member->name.data,
+                   first < def->count ? def->fields[first].name : "a member");
+}
+
 static vde_status note_add(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_file_action *file)
 {
     if (!lh_has(&file->part, LH_FILE_PATH) || file->path.size == 0)
         return lh_fail(LH_VALIDATION, "add to table %s|no path|one", member->name.data);
+    if (memchr(file->path.data, '\0', file->path.size) || !lh_utf8_valid(file->path))
+        return lh_fail(LH_VALIDATION, "add to table %s|a path with NUL or no UTF-8|UTF-8 without NUL", member->name.data);
     if (lh_has(&file->part, LH_FILE_SIZE) && file->size_bytes < 0)
         return lh_fail(LH_VALIDATION, "add to table %s|a negative size|0 or more", member->name.data);
     if (!lh_hashes_add(&member->added, lh_hash(file->path)))
@@ -81,6 +99,8 @@ static vde_status note_app(struct lh_txn *txn, struct lh_member_txn *member, con
 {
     struct lh_pair *apps = lh_arena_alloc(&txn->arena, member->app_count + 1, sizeof *apps);
     uint8_t version[8];
+    if (!lh_has(&app->part, LH_TXN_APP_ID) || !lh_has(&app->part, LH_TXN_VERSION))
+        return lh_fail(LH_VALIDATION, "txn in table %s|no appId or no version|both", member->name.data);
     if (!apps)
         return lh_fail_nomem("transaction");
     if (member->app_count)
@@ -165,6 +185,9 @@ static vde_status note(struct lh_txn *txn, struct lh_member_txn *member, const s
     case LH_ACTION_REMOVE_PARTITION:
         return note_partition(txn, member, &action->file.partition_values);
     case LH_ACTION_METADATA:
+        if (!lh_has(&action->part, LH_META_SCHEMA) || action->metadata.schema_string.size == 0)
+            return lh_fail(LH_VALIDATION, "metaData of table %s|no schemaString|one", member->name.data);
+        break;
     case LH_ACTION_PROTOCOL:
     case LH_ACTION_CDC:
     case LH_ACTION_UNKNOWN:
@@ -180,6 +203,7 @@ vde_status lh_member_action(struct lh_txn *txn, struct lh_member_txn *member, co
     if ((metadata && member->has_metadata) || (protocol && member->has_protocol))
         return lh_fail(LH_VALIDATION, "commit to table %s|two %s actions|one at most", member->name.data,
                        lh_action_name(action->kind));
+    LH_TRY(refuse_mistyped(member, action));
     LH_TRY(note(txn, member, action));
     size_t from = member->actions.size;
     lh_action_to_bytes(action, &member->actions);

@@ -149,6 +149,30 @@ class Commit(TxnCase):
             self.assertEqual((status, out), (FAILED, ""), actions)
             self.assertRegex(err, r"\((JSON|VALIDATION|FILE_NOT_FOUND)\)\n$", actions)
 
+    def test_mistyped_members_of_actions_are_refused(self):
+        """What was accepted would stand in exported logs, and no other reader would take those."""
+        actions = [
+            (add("x", size="5"), "size"),
+            (add("x", size=1.5), "size"),
+            (add("x", size=2**63), "size"),
+            (add("x", partitionValues=5), "partitionValues"),
+            (add("x", modificationTime=[]), "modificationTime"),
+            (add("x", dataChange="yes"), "dataChange"),
+            (add("a\0b"), "NUL"),
+            (add("\ud800"), "UTF-8"),
+            ({"metaData": {}}, "schemaString"),
+            ({"metaData": {"schemaString": ""}}, "schemaString"),
+            ({"txn": {"appId": "a", "version": 2**63}}, "version"),
+            ({"txn": {"appId": "a"}}, "version"),
+            ({"protocol": {"minReaderVersion": "1", "minWriterVersion": 2}}, "minReaderVersion"),
+        ]
+        for action, says in actions:
+            document = json.dumps({"tables": [{"table": "ns.a", "actions": [action]}]})
+            self.run_fails(FAILED, "VALIDATION", "txn", "commit", self.image, stdin=document, says=says)
+        document = '{"tables":[{"table":"ns.a","actions":[{"add":{"path":"x","size":1e999}}]}]}'
+        self.run_fails(FAILED, "VALIDATION", "txn", "commit", self.image, stdin=document, says="size")
+        self.assertEqual(self.run_json("table-show", "table", "show", self.image, "ns.a")["latest_version"], 0)
+
     def test_hostile_names_in_a_document(self):
         for name in ("ns.a/b", "ns.\u0007", "ns._x", "", "ns.", "ns.a@v1", "ns." + "x" * 300):
             status, _, err = self.run_any(
