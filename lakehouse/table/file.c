@@ -56,6 +56,8 @@ vde_status lh_file_put(lh_lakehouse *lakehouse, const char *table, const char *p
     bool exists;
     LH_TRY(lh_writable(lakehouse));
     LH_TRY(lh_path_check(lh_slice_of(path)));
+    if (strncmp(path, "_delta_log", 10) == 0 && (path[10] == '\0' || path[10] == '/'))
+        return lh_fail(LH_NAME, "file path|a name in the table's log|a path outside of _delta_log");
     LH_TRY(lh_table_exists(lakehouse, table, &exists));
     if (!exists)
         return lh_fail(LH_TABLE_NOT_FOUND, "table %s|nothing of that name|a table", table);

@@ -97,7 +97,7 @@ class Files(FileCase):
 
     def test_hostile_paths(self):
         source = self.write("src", "x")
-        for path in ("../x", "a/../x", "/abs", "a//b", "a\nb", "", "a/", "\x1b[2J"):
+        for path in ("../x", "a/../x", "/abs", "a//b", "a\nb", "", "a/", "\x1b[2J", "_delta_log", "_delta_log/x"):
             status, _, err = self.run_any("file", "put", self.image, "ns.t", path, source)
             self.assertEqual(status, FAILED, path)
             self.assertRegex(err, r"\(NAME\)\n$", path)
