@@ -60,24 +60,45 @@ static vde_status choose_names(struct job *job)
 /* --- data files ------------------------------------------------------------------------------------------------- */
 
 /* The name under which a named file lies in the folder: decoded, or as the log spells it (some writers escape the names on
- * disk once more). NULL: it is not there. The text lives in `name`. */
-static const char *find_on_disk(const struct job *job, const struct delta_ref *ref, struct lh_buffer *name,
-                                struct stat *ret_stat)
+ * disk once more). NULL: it is not there. The text lives in `name`. What can't be looked at is not taken for missing. */
+static vde_status find_on_disk(const struct job *job, const struct delta_ref *ref, struct lh_buffer *name,
+                               struct stat *ret_stat, const char **ret_path)
 {
+    *ret_path = NULL;
     const struct lh_slice spellings[] = {ref->name, ref->raw};
     for (int i = 0; i < 2; i++) {
         lh_buffer_clear(name);
         lh_buffer_slice(name, spellings[i]);
         lh_buffer_byte(name, '\0');
-        if (lh_buffer_status(name) != VDE_OK)
-            return NULL;
-        if (delta_path_is_storable(spellings[i]) && fstatat(job->folder.dir_fd, name->data, ret_stat, 0) == 0 &&
-            S_ISREG(ret_stat->st_mode))
-            return name->data;
+        LH_TRY(lh_buffer_status(name));
+        if (delta_path_is_storable(spellings[i])) {
+            int found = fstatat(job->folder.dir_fd, name->data, ret_stat, 0);
+            if (found != 0 && errno != ENOENT && errno != ENOTDIR)
+                return vde_error_errno(errno, "data file", "stat");
+            if (found == 0 && S_ISREG(ret_stat->st_mode)) {
+                *ret_path = name->data;
+                return VDE_OK;
+            }
+        }
         if (lh_slice_equal(ref->name, ref->raw))
             break;
     }
-    return NULL;
+    return VDE_OK;
+}
+
+/* Whether a link on the way to a file leads out of the folder. */
+static bool leads_outside(const struct job *job, const char *path)
+{
+    struct lh_buffer full = LH_BUFFER_INIT;
+    size_t root = strlen(job->origin);
+    lh_buffer_text(&full, job->origin);
+    lh_buffer_byte(&full, '/');
+    lh_buffer_add(&full, path, strlen(path) + 1);
+    char *real = lh_buffer_status(&full) == VDE_OK ? realpath(full.data, NULL) : NULL;
+    bool outside = real && root > 1 && (strncmp(real, job->origin, root) != 0 || real[root] != '/');
+    free(real);
+    lh_buffer_done(&full);
+    return outside;
 }
 
 static vde_status measure_data(struct job *job)
@@ -85,15 +106,21 @@ static vde_status measure_data(struct job *job)
     struct lh_import_report *report = &job->report;
     struct lh_buffer name = LH_BUFFER_INIT;
     bool reference = (job->options->flags & LH_IMPORT_REFERENCE) != 0;
+    unsigned long long linked = 0;
+    vde_status status = VDE_OK;
     for (size_t i = 0; i < delta_refs_count(&job->scan.refs); i++) {
         struct delta_ref ref = delta_refs_at(&job->scan.refs, i);
         struct stat stat;
+        const char *path;
         report->data_files++;
         if (ref.external) {
             report->external_files++;
             continue;
         }
-        if (!find_on_disk(job, &ref, &name, &stat)) {
+        status = find_on_disk(job, &ref, &name, &stat, &path);
+        if (status != VDE_OK)
+            break;
+        if (!path) {
             report->missing_files++;
             report->active_missing += ref.active;
             continue;
@@ -101,12 +128,17 @@ static vde_status measure_data(struct job *job)
         report->data_bytes += (uint64_t)stat.st_size;
         report->external_files += reference;
         if (!reference) {
+            linked += leads_outside(job, path);
             job->stored_bytes += (uint64_t)stat.st_size;
             report->bytes_needed += ((uint64_t)stat.st_size + BLOCK - 1) / BLOCK * BLOCK + 512;
         }
     }
     lh_buffer_done(&name);
+    LH_TRY(status);
     /* A count and no names: paths hold partition values. */
+    if (linked > 0)
+        delta_warn(&job->scan.warnings, "%llu data files are links that lead out of the folder: what they lead to is copied",
+                   linked);
     if (report->missing_files > 0)
         delta_warn(&job->scan.warnings, "%llu of the files that the log names are not there, %llu of them active",
                    (unsigned long long)report->missing_files, (unsigned long long)report->active_missing);
@@ -203,7 +235,9 @@ static vde_status store_data(struct job *job)
     for (size_t i = 0; i < delta_refs_count(&job->scan.refs) && status == VDE_OK; i++) {
         struct delta_ref ref = delta_refs_at(&job->scan.refs, i);
         struct stat stat;
-        const char *path = ref.external ? NULL : find_on_disk(job, &ref, &name, &stat);
+        const char *path = NULL;
+        if (!ref.external)
+            status = find_on_disk(job, &ref, &name, &stat, &path);
         if (path)
             status = store_file(job, job->folder.dir_fd, path, path, "storing data files");
         if (status == LH_FILE_EXISTS)

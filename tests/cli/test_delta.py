@@ -121,6 +121,23 @@ class Delta(VdectlCase):
         report = self.run_json("delta-export", "delta", "export", self.image, "default.gone", self.path("lenient"))
         self.assertEqual(report["missing_files"], 1)
 
+    def test_links_out_of_the_folder_are_told(self):
+        folder = self.folder_of("linked", [PROTOCOL, METADATA, add("out", 6), add("in", 2), add("d/p", 6)])
+        self.write("elsewhere/p", "secret")
+        self.write("linked/real", "ok")
+        for name, target in (("out", "../elsewhere/p"), ("in", "real"), ("d", "../elsewhere")):
+            os.symlink(target, self.path(f"linked/{name}"))
+        _, _, err = self.run_any("delta", "import", self.image, folder, "--dry-run")
+        self.assertIn("2 data files are links that lead out of the folder", err)
+
+    def test_what_cannot_be_looked_at_is_not_missing(self):
+        folder = self.folder_of("loop", [PROTOCOL, METADATA, add("p0", 5)])
+        os.symlink("p0", self.path("loop/p0"))
+        status, _, err = self.run_any("delta", "import", self.image, folder)
+        self.assertEqual(status, FAILED, err)
+        self.assertIn("data file: stat: Too many levels", err)
+        self.assertEqual(self.run_ok("table", "list", self.image), "")
+
     def test_opaque(self):
         strange = {
             "protocol": {
