@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from vdectl_case import BUSY, DAMAGE, DONE, FAILED, Locked, VdectlCase
+from vdectl_case import BUSY, DAMAGE, DONE, FAILED, USAGE, Locked, VdectlCase
 
 MIB = 1 << 20
 
@@ -46,6 +46,9 @@ class Format(VdectlCase):
         self.run_ok("format", self.image, "--size", "4M")
         self.run_ok("check", self.image)
         self.run_fails(FAILED, "INVAL", "format", self.path("small.vde"), "--size", "3M")
+        for size in ("0", "1", "4095"):
+            self.run_fails(USAGE, "USAGE", "format", self.path("none.vde"), "--size", size, says=size)
+        self.assertFalse(pathlib.Path(self.path("none.vde")).exists())
 
     def test_refuses_another_image_unless_forced(self):
         first = self.run_json("format", "format", self.image, "--size", "16M")

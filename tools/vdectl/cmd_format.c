@@ -91,6 +91,9 @@ static int run(struct cli *cli)
     struct vde_format_opts *opts = &format.opts;
     if (!cli_option_size(cli, "size", 0, &opts->size_bytes) || !cli_option_size(cli, "log-size", 0, &opts->log_bytes))
         return CLI_USAGE;
+    /* Less than a block would round down to 0, which stands for the free space. */
+    if (cli_option(cli, "size") && opts->size_bytes < 4096)
+        return cli_usage(cli, "--size", cli_option(cli, "size"), "a size from 4M up");
     opts->flags = cli_switch(cli, "force") ? VDE_FORMAT_FORCE : 0;
     opts->backend = cli_option(cli, "backend");
     struct target target;
