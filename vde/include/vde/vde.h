@@ -3,6 +3,7 @@
 #ifndef VDE_VDE_H
 #define VDE_VDE_H
 
+#include <vde/capabilities.h>
 #include <vde/check.h>
 #include <vde/device.h>
 #include <vde/error.h>
