@@ -18,6 +18,7 @@ VERBS = [
     "check",
     "capabilities",
     "checkpoint",
+    "copy",
     *(f"namespace {verb}" for verb in ("create", "list", "show", "set", "drop")),
     *(
         f"table {verb}"

@@ -4,7 +4,7 @@
 _vdectl_verbs()
 {
     case $1 in
-    "") echo "format info check capabilities checkpoint namespace table file txn delta help" ;;
+    "") echo "format info check capabilities checkpoint copy namespace table file txn delta help" ;;
     namespace) echo "create list show set drop" ;;
     table) echo "create list show files history add remove evolve diff drop" ;;
     file) echo "put get list remove" ;;
@@ -21,6 +21,7 @@ _vdectl_options()
     "check") echo "--no-data --image --backend --wait --bytes --json --help" ;;
     "capabilities") echo "--image --json --help" ;;
     "checkpoint") echo "--image --backend --wait --bytes --json --help" ;;
+    "copy") echo "--force --damaged --image --backend --wait --bytes --json --help" ;;
     "namespace create") echo "--property --if-not-exists --image --backend --wait --json --help" ;;
     "namespace list") echo "--recursive --image --backend --wait --json --help" ;;
     "namespace show") echo "--image --backend --wait --json --help" ;;

@@ -5,7 +5,7 @@
 set -u
 cd "${1:-$(dirname "$0")/../..}" || exit 1
 
-vde_order='base;format;io;space log tree;pool;dataset;check'
+vde_order='base;format;io;space log tree;pool;dataset;check;copy'
 lakehouse_order='model;state;txlog;timetravel table;delta iceberg'
 
 {

@@ -5,7 +5,7 @@
 
 #include "cli.h"
 
-extern const struct cli_command cmd_format, cmd_info, cmd_check, cmd_capabilities, cmd_checkpoint;
+extern const struct cli_command cmd_format, cmd_info, cmd_check, cmd_capabilities, cmd_checkpoint, cmd_copy;
 extern const struct cli_command cmd_namespace_create, cmd_namespace_list, cmd_namespace_show, cmd_namespace_set,
     cmd_namespace_drop;
 extern const struct cli_command cmd_table_create, cmd_table_list, cmd_table_show, cmd_table_files, cmd_table_history,

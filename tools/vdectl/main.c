@@ -10,6 +10,7 @@
 /* In the order of the help page. */
 static const struct cli_command *const commands[] = {
     &cmd_format,          &cmd_info,           &cmd_check,         &cmd_capabilities, &cmd_checkpoint,
+    &cmd_copy,
     &cmd_namespace_create, &cmd_namespace_list, &cmd_namespace_show, &cmd_namespace_set, &cmd_namespace_drop,
     &cmd_table_create,    &cmd_table_list,     &cmd_table_show,    &cmd_table_files,  &cmd_table_history,
     &cmd_table_add,       &cmd_table_remove,   &cmd_table_evolve,  &cmd_table_diff,   &cmd_table_drop,

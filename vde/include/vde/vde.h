@@ -5,6 +5,7 @@
 
 #include <vde/capabilities.h>
 #include <vde/check.h>
+#include <vde/copy.h>
 #include <vde/device.h>
 #include <vde/error.h>
 #include <vde/image.h>

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vdectl copy: the backup holds what the image holds, and nothing half-made passes for one."""
+
+import os
+import pathlib
+import random
+import signal
+import time
+import unittest
+
+from vdectl_case import BUSY, DAMAGE, FAILED, USAGE, Locked, TableCase
+
+MIB = 1 << 20
+
+
+class Copy(TableCase):
+    def setUp(self):
+        super().setUp()
+        self.copy = self.path("copy.vde")
+        self.content = random.Random(5).randbytes(3 * MIB + 17)
+        self.run_ok("file", "put", self.image, "ns.t", "blob", self.write("src", self.content))
+
+    def describe(self, image):
+        """What a user sees of an image, by verbs that read."""
+        files = [self.run_ok("table", "files", image, f"ns.t@v{version}", "--long") for version in range(3)]
+        return (
+            self.run_ok("table", "history", image, "ns.t"),
+            files,
+            self.run_ok("table", "show", image, "ns.t"),
+            self.run_ok("file", "list", image, "ns.t", "--long"),
+            self.run_json("info", "info", image)["uuid"],
+        )
+
+    def test_the_copy_shows_what_the_image_shows(self):
+        made = self.run_json("copy", "copy", self.image, self.copy)
+        self.assertEqual((made["copy"], made["size_bytes"], made["finding_count"]), (self.copy, 64 * MIB, 0))
+        self.assertEqual(self.describe(self.copy), self.describe(self.image))
+        self.run_ok("file", "get", self.copy, "ns.t", "blob", self.path("out"))
+        self.assertEqual(pathlib.Path(self.path("out")).read_bytes(), self.content)
+        self.run_ok("check", self.copy)
+        self.run_ok("check", self.image)
+
+    def test_the_copy_lives_on_by_itself(self):
+        self.run_ok("copy", self.image, self.copy)
+        self.run_ok("table", "add", self.copy, "ns.t", "new", "--size", "1K", "--partition", "day=2026-11-03")
+        self.assertIn("new", self.run_ok("table", "files", self.copy, "ns.t"))
+        self.assertNotIn("new", self.run_ok("table", "files", self.image, "ns.t"))
+        self.run_fails(FAILED, "EXISTS", "copy", self.image, self.copy, says=(self.copy, "force"))
+        self.run_ok("copy", self.image, self.copy, "--force")
+        self.assertNotIn("new", self.run_ok("table", "files", self.copy, "ns.t"))
+        self.run_ok("check", self.copy)
+
+    def test_text(self):
+        out = self.run_ok("copy", self.image, self.copy)
+        for field, value in (("copy", self.copy), ("size", "64.0 MiB"), ("verified", "clean")):
+            self.assertRegex(out, rf"(?m)^{field}: +{value}$")
+        self.assertRegex(out, r"(?m)^copied: +3\.\d MiB$")
+
+    def test_the_copy_is_sparse(self):
+        self.run_ok("copy", self.image, self.copy)
+        status = os.stat(self.copy)
+        self.assertEqual(status.st_size, 64 * MIB)
+        self.assertLess(status.st_blocks * 512, 12 * MIB)
+
+    def test_a_larger_target_will_do(self):
+        large = self.path("large")
+        with open(large, "wb") as file:
+            file.truncate(100 * MIB)
+        self.run_ok("copy", self.image, large)
+        self.assertEqual(os.stat(large).st_size, 100 * MIB)
+        self.assertEqual(self.describe(large), self.describe(self.image))
+        self.run_ok("check", large)
+
+    def test_refusals(self):
+        self.run_fails(FAILED, "INVAL", "copy", self.image, self.image, says="the image itself")
+        os.link(self.image, self.path("same.vde"))
+        self.run_fails(FAILED, "INVAL", "copy", self.image, self.path("same.vde"), says="the image itself")
+        self.run_fails(FAILED, "NOT_FOUND", "copy", self.path("none.vde"), self.copy, says="none.vde")
+        self.run_fails(FAILED, "NOT_FOUND", "copy", self.image, self.path("no/such"), says="no/such")
+        self.run_fails(FAILED, "INVAL", "copy", self.image, str(self.folder), says="a folder")
+        self.run_fails(FAILED, "INVAL", "copy", self.image, "/dev/full", says="a character device")
+        precious = self.write("precious", "text\n")
+        self.run_fails(FAILED, "EXISTS", "copy", self.image, precious, says="precious")
+        self.assertEqual(pathlib.Path(precious).read_text(encoding="utf-8"), "text\n")
+        self.run_fails(USAGE, "USAGE", "copy", self.image)
+        self.assertFalse(pathlib.Path(self.copy).exists())
+
+    def test_busy(self):
+        with Locked(self.image):
+            self.run_fails(BUSY, "BUSY", "copy", self.image, self.copy, "--wait", "0", says=self.image)
+        self.assertFalse(pathlib.Path(self.copy).exists())
+        self.run_ok("format", self.copy, "--size", "64M")
+        with Locked(self.copy):
+            self.run_fails(BUSY, "BUSY", "copy", self.image, self.copy, "--force", says=self.copy)
+
+    def damage(self):
+        """Flip a byte of the stored file."""
+        with open(self.image, "r+b") as file:
+            at = file.read().find(self.content[MIB : MIB + 64])
+            self.assertGreater(at, 0)
+            file.seek(at)
+            file.write(bytes([self.content[MIB] ^ 1]))
+
+    def test_damage_is_not_passed_on_silently(self):
+        self.damage()
+        error = self.run_fails(DAMAGE, "CORRUPT", "copy", self.image, self.copy, says=self.copy)
+        self.assertIn("extent", error["object"])
+        self.assertFalse(pathlib.Path(self.copy).exists())
+        made = self.run_json("copy", "copy", self.image, self.copy, "--damaged")
+        self.assertEqual(made["finding_count"], 1)
+        self.assertEqual(self.describe(self.copy), self.describe(self.image))
+        self.run_fails(DAMAGE, "CORRUPT", "file", "get", self.copy, "ns.t", "blob", self.path("out"))
+
+    def test_a_copy_that_is_killed_is_no_image(self):
+        big = self.path("big.vde")
+        self.run_ok("format", big, "--size", "512M")
+        self.run_ok("namespace", "create", big, "ns")
+        self.run_ok("table", "create", big, "ns.t", "--schema", "id BIGINT")
+        self.run_ok("file", "put", big, "ns.t", "x", self.write("x", random.Random(1).randbytes(200 * MIB)))
+        process = self.start("copy", big, self.copy)
+        while not os.path.exists(self.copy) or os.stat(self.copy).st_blocks * 512 < 60 * MIB:
+            self.assertIsNone(process.poll(), "the copy was faster than expected")
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        status, _, err = self.run_any("info", self.copy)
+        self.assertEqual(status, DAMAGE, err)
+        self.run_ok("copy", big, self.copy, "--force")
+        self.run_ok("check", self.copy)
+
+
+if __name__ == "__main__":
+    unittest.main()

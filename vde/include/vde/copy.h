@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* copy.h -- copy an open image to another file or device, while it is in use: the online backup.
+ *
+ * The copy is the image as of one instant, that of a checkpoint written when the call begins: everything acknowledged before
+ * is in it, nothing later. It is block for block what the image is at that instant, with all tables, versions, files, streams,
+ * volumes, snapshots and clones, and only what is in use is read and written; afterwards every checksum of the copy is
+ * verified by the same code as vde_check(). Its log is empty.
+ *
+ * Identity: the copy keeps the image's uuid, because every block's checksum is made with it. So it stands in for the image when
+ * that is lost; but the two must not be taken for one another where both are attached.
+ *
+ * Size: the copy is as large as the image. The target file or device may be larger, not smaller; a file becomes sparse.
+ *
+ * Interruption: the labels are written last, when everything was verified. Before, the target is no image and does not open.
+ *
+ * Threads: any; the image goes on being read and written. While the copy runs, space that is freed is not used again. */
+#ifndef VDE_COPY_H
+#define VDE_COPY_H
+
+#include <vde/check.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vde_copy_opts {
+    uint32_t size;           /* sizeof(struct vde_copy_opts) */
+    uint32_t flags;          /* VDE_COPY_* */
+    const char *backend;     /* of the target, as vde_device_open */
+    void (*finding)(void *context, const struct vde_finding *finding);          /* may be NULL; borrowed */
+    void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL; copying, then verifying */
+    void *context;
+};
+#define VDE_COPY_FORCE 1u   /* overwrite what the target holds */
+#define VDE_COPY_DAMAGED 2u /* finish although the copy has findings: what is damaged is copied as it is */
+#define VDE_COPY_OPTS_INIT { sizeof(struct vde_copy_opts), 0, 0, 0, 0, 0 }
+
+struct vde_copy_result {
+    uint64_t lsn;            /* everything up to here is in the copy */
+    uint64_t size_bytes;     /* of the copy, as an image */
+    uint64_t copied_bytes;   /* in use, so read and written */
+    struct vde_check_summary check;
+};
+
+/* Statuses: INVAL (target too small, or no file and no device), EXISTS (it holds data, without FORCE), BUSY (it is in use, or is
+ * the image itself), CORRUPT (the verification has findings: the first is the detail), READ_ONLY (the image is open for
+ * reading and has records in its log, which only a writer can put into the trees), UNSUPPORTED (it is open as of a snapshot),
+ * NOSPC, IO, NOMEM, POISONED. *ret_result, which may be NULL, is filled on VDE_OK, and also on CORRUPT by findings. */
+VDE_API VDE_MUST_CHECK vde_status vde_image_copy(vde_image *image, const char *path, const struct vde_copy_opts *opts,
+                                                 struct vde_copy_result *ret_result);
+
+/* The same to a device of the caller's, which stays the caller's. */
+VDE_API VDE_MUST_CHECK vde_status vde_image_copy_device(vde_image *image, struct vde_device *device,
+                                                        const struct vde_copy_opts *opts,
+                                                        struct vde_copy_result *ret_result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
