@@ -14,20 +14,31 @@
 #define ID_LIMIT (1ull << 61)
 
 /* Catalog keys: a tag byte and
- *   'd' id            -> struct disk_dataset
- *   'n' name          -> le64 id
- *   's' id tag        -> struct disk_snapshot
- *   'l' id lsn        -> le64 tag: the same snapshots in order of their LSN; written by checkpoints only
- *   'z' 'd' id        -> empty: dataset waiting to be freed
- *   'z' 's' stream    -> empty: stream waiting to be freed; also marks the id as dropped
+ *   'd' id                  -> struct disk_dataset
+ *   'n' name                -> le64 id; a volume's name has "volumes/" in front
+ *   'v' id                  -> struct disk_volume
+ *   's' id tag              -> struct disk_snapshot + name bytes; id DATASET_CATALOG: a snapshot of the image
+ *   'a' id name             -> le64 tag: the named snapshots
+ *   'l' id lsn              -> le64 tag: the same snapshots in order of their LSN, those being freed left out; written by
+ *                              checkpoints only
+ *   'c' origin tag clone    -> empty: a clone of that snapshot exists
+ *   'r' id                  -> le64 tag: roll back to that snapshot; gone with the checkpoint that does it
+ *   'z' 'd' id              -> struct disk_zombie: dataset waiting to be freed
+ *   'z' 's' stream          -> struct disk_zombie: stream waiting to be freed; also marks the id as dropped
+ *   'z' 'p' id tag          -> struct disk_zombie: snapshot waiting to be freed
  */
 #define CATALOG_KEY_DATASET 'd'
 #define CATALOG_KEY_NAME 'n'
 #define CATALOG_KEY_SNAPSHOT 's'
 #define CATALOG_KEY_LSN 'l'
 #define CATALOG_KEY_ZOMBIE 'z'
+#define CATALOG_KEY_VOLUME 'v'
+#define CATALOG_KEY_ALIAS 'a'
+#define CATALOG_KEY_CLONE 'c'
+#define CATALOG_KEY_ROLLBACK 'r'
 
 #define DATASET_KIND_KV 1u
+#define DATASET_KIND_VOLUME 2u
 #define DATASET_NAME_MAX 255u
 
 struct disk_dataset {
@@ -35,18 +46,53 @@ struct disk_dataset {
     uint8_t kind;
     uint8_t name_size;
     uint8_t reserved[6];      /* zero */
-    struct disk_root root;    /* of the newest checkpoint; all zero in a log record */
+    struct disk_root root;    /* of the newest checkpoint; in a log record all zero, or a clone's: its snapshot's */
     struct disk_root dead;    /* dead tree: key (newest snapshot LSN at death, birth, address) -> le32 blocks */
-    vde_le64 newest_snapshot; /* LSN, 0: none */
+    vde_le64 newest_snapshot; /* LSN of its own newest snapshot, 0: none */
+    vde_le64 created_lsn;     /* 0 in a log record: the record's own */
+    vde_le64 tree;            /* the id that its nodes carry: its own, or for a clone that of its origin */
+    vde_le64 origin;          /* clones: dataset it comes from, else 0 */
+    vde_le64 origin_tag;      /* and the tag of the snapshot */
+    vde_le64 origin_lsn;      /* what was born up to here belongs to the origin */
+    vde_le64 mapped_blocks;   /* volumes: logical blocks in runs */
+    vde_le64 stored_blocks;   /* device blocks of runs and extents in the newest version */
+    vde_le64 dead_blocks;     /* device blocks in the dead tree */
     uint8_t name[DATASET_NAME_MAX + 1]; /* NUL-padded */
 };
-static_assert(sizeof(struct disk_dataset) == 392, "dataset record size");
+static_assert(sizeof(struct disk_dataset) == 456, "dataset record size");
 
-struct disk_snapshot {
-    vde_le64 lsn;             /* 0 in a log record: the record's own LSN */
+struct disk_snapshot {        /* followed by name_size bytes */
+    vde_le64 lsn;             /* 0 in a log record: the record's own */
+    vde_le64 created_us;
     struct disk_root root;    /* all zero in a log record */
+    vde_le64 mapped_blocks;   /* of the dataset at that time */
+    vde_le64 stored_blocks;
+    uint8_t name_size;
+    uint8_t reserved[7];      /* zero */
 };
-static_assert(sizeof(struct disk_snapshot) == 64, "snapshot record size");
+static_assert(sizeof(struct disk_snapshot) == 96, "snapshot record size");
+#define SNAPSHOT_NAME_MAX 200u
+
+struct disk_volume {
+    vde_le64 size_bytes;
+    vde_le64 created_us;
+    vde_le32 flags;           /* VOLUME_PREALLOC */
+    uint8_t compression;      /* 0 none, 1..9 zstd level */
+    uint8_t reserved[11];     /* zero */
+};
+static_assert(sizeof(struct disk_volume) == 32, "volume record size");
+#define VOLUME_PREALLOC 1u
+#define VOLUME_NAME_PREFIX "volumes/"
+
+/* Something that nobody can find any more, but whose blocks are not all free yet. It is freed when no image snapshot
+ * taken in its lifetime and no clone is left; then in steps, each of which is part of a checkpoint. */
+struct disk_zombie {
+    vde_le64 dropped_lsn;     /* 0 in a log record: the record's own */
+    vde_le64 lsn;             /* of a snapshot being freed; 0: freeing has not begun */
+    vde_le64 resume;          /* volumes and kv: see docs/format.md "Zombies" */
+    vde_le64 reserved;        /* zero */
+};
+static_assert(sizeof(struct disk_zombie) == 32, "zombie record size");
 
 struct dataset_record {
     uint64_t id;

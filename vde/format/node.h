@@ -29,8 +29,29 @@ enum value_kind {
     VALUE_INLINE = 0,  /* the bytes */
     VALUE_SPILLED = 1, /* struct disk_spill: the bytes lie in extents that the record owns */
     VALUE_EXTENT = 2,  /* struct disk_ptr + caller's bytes: the record owns one extent whose content is the caller's */
-    VALUE_DELETE = 3,  /* never on disk: a deletion in an overlay or a change list */
+    VALUE_DELETE = 3,  /* never in a tree: a deletion in a log record, an overlay or a change list */
+    VALUE_RUN = 4,     /* struct disk_run + checksums: blocks of a volume; may be split, so that the tree leaves its dropping
+                          to the volume's merge */
+    VALUE_UNMAP = 5,   /* only in log records: key = first block, value = le64 count: forget blocks of a volume */
 };
+
+/* --- blocks of a volume ------------------------------------------------------------------------------------------- */
+
+#define RUN_BLOCKS_MAX 64u        /* of a plain run */
+#define RUN_FRAME_BLOCKS 16u      /* a compressed frame: 16 blocks at a multiple of 16 */
+
+/* Key: be64 number of the first logical block. Plain (stored == blocks): followed by one le64 checksum for each block,
+ * XXH3 of its 4096 bytes, seed = image seed ^ the block's own address. zstd (stored < blocks == RUN_FRAME_BLOCKS): followed
+ * by one le64 checksum of the stored * 4096 - tail compressed bytes, seed = image seed ^ address. */
+struct disk_run {
+    vde_le64 address;   /* first device block */
+    vde_le64 birth;     /* LSN; 0 in a log record: the record's own */
+    vde_le32 blocks;    /* logical blocks, >= 1 */
+    vde_le16 stored;    /* device blocks owned, >= 1 */
+    vde_le16 tail;      /* zstd: bytes unused in the last device block; plain: 0 */
+};
+static_assert(sizeof(struct disk_run) == 24, "run size");
+#define RUN_VALUE_MAX (sizeof(struct disk_run) + RUN_BLOCKS_MAX * 8u)
 
 /* --- a value out of line ---------------------------------------------------------------------------------------- */
 

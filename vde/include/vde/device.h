@@ -48,6 +48,7 @@ struct vde_device_info {
 };
 
 struct vde_device;
+struct vde_io_queue;
 struct vde_device_ops {
     /* Perform `count` requests, concurrently where the backend can, and return when all have completed. Each gets its
      * own result; returns VDE_OK or the first failure (by index) with the thread's detail set. Requests of one call
@@ -60,7 +61,38 @@ struct vde_device_ops {
     void (*info)(struct vde_device *device, struct vde_device_info *ret_info);
     /* Release the device and `device` itself. */
     void (*close)(struct vde_device *device);
+    /* An asynchronous path of its own to the device for one thread, at most `depth` requests in flight. NULL: the device has
+     * none; vde_io_queue_open() then makes one that runs each request when it is submitted. */
+    vde_status (*queue_open)(struct vde_device *device, uint32_t depth, struct vde_io_queue **ret_queue);
+    /* Take note that the file or block device has grown; info() then tells the new size. NULL: it can't grow. */
+    vde_status (*refresh)(struct vde_device *device);
 };
+
+/* Asynchronous requests; one thread at a time. `next` and `context` of a request are the submitter's. */
+struct vde_async_io {
+    struct vde_io io;
+    void *context;
+    struct vde_async_io *next;
+};
+struct vde_io_queue_ops {
+    /* Hand over `count` requests; they and their buffers stay untouched until reaped. They may be started only by the next
+     * kick or reap. INVAL: more than `depth` in flight. */
+    vde_status (*submit)(struct vde_io_queue *queue, struct vde_async_io **ios, size_t count);
+    /* Start what was handed over. */
+    vde_status (*kick)(struct vde_io_queue *queue);
+    /* Take up to `max` completed ones; with `wait_for` > 0, waits until that many (or all in flight, if fewer) completed. */
+    size_t (*reap)(struct vde_io_queue *queue, struct vde_async_io **ret_ios, size_t max, size_t wait_for);
+    /* An eventfd that is signalled by completions; -1: none. */
+    int (*fd)(struct vde_io_queue *queue);
+    /* Nothing may be in flight. */
+    void (*close)(struct vde_io_queue *queue);
+};
+struct vde_io_queue {
+    const struct vde_io_queue_ops *ops;
+};
+/* queue_open() of the device, or the generic one. Release with ops->close. */
+VDE_API VDE_MUST_CHECK vde_status vde_io_queue_open(struct vde_device *device, uint32_t depth,
+                                                    struct vde_io_queue **ret_queue);
 
 /* A backend embeds this as its first member. */
 struct vde_device {
@@ -72,9 +104,10 @@ VDE_API VDE_MUST_CHECK vde_status vde_device_memory(uint64_t size_bytes, struct 
 
 #define VDE_DEVICE_READ_ONLY 1u  /* open for reading: shared lock instead of exclusive */
 #define VDE_DEVICE_CREATE 2u     /* create the file if it is missing; set its size if it is smaller */
+#define VDE_DEVICE_DISCARD 8u    /* pass discards down to a regular file, too (punch holes); block devices get them always */
 #define VDE_DEVICE_NO_LOCK 4u    /* take no lock: only for peeking at label and superblocks under a writer */
 
-/* Open a regular file or block device. `backend` is "auto" (NULL means the same), "uring" or "sync"; a named backend
+/* Open a regular file or block device. `backend` is "auto" (NULL means the same: uring, aio, sync in turn), "uring", "aio" or "sync"; a named backend
  * that is not there is VDE_UNSUPPORTED, never a silent fall-back. Takes an OFD lock (write lock, or read lock with
  * READ_ONLY) on the descriptor that does the I/O, and O_EXCL on block devices; VDE_BUSY if another process holds it.
  * `size_bytes` matters only with CREATE. On success the caller owns *ret_device: release with ops->close. */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* blocks.h -- the block map of a volume: log records and trees hold runs, overlays hold single blocks, so that the newest
+ * version of a block is found by one lookup whatever the writes that overlap there. */
+#ifndef VDE_POOL_BLOCKS_H
+#define VDE_POOL_BLOCKS_H
+
+#include "pool/map.h"
+#include "pool/txn.h"
+
+/* What an overlay says of one block: value of kind VALUE_RUN (in memory only; VALUE_DELETE: unmapped). Every block of a
+ * compressed frame says all of it; the one with index 0 owns the device blocks. */
+struct block_entry {
+    uint64_t address;   /* plain: of this block; zstd: of the frame */
+    uint64_t checksum;
+    uint16_t index;     /* within the frame; plain: 0 */
+    uint16_t blocks;    /* logical: RUN_FRAME_BLOCKS or, plain, 1 */
+    uint16_t stored;
+    uint16_t tail;
+};
+
+/* What lies at a range of logical blocks. */
+struct segment {
+    uint64_t block;      /* first logical block */
+    uint64_t blocks;     /* how many, all of the same kind and, when data, consecutive on the device */
+    bool data;           /* else a hole */
+    bool compressed;     /* then `block`..: part of the frame that begins at logical block `frame` */
+    uint64_t frame;
+    uint64_t address;    /* of the first block; compressed: of the frame */
+    uint64_t birth;      /* 0: in an overlay still, later than any snapshot of the trees */
+    uint32_t stored, tail;   /* compressed */
+    uint64_t checksums[RUN_BLOCKS_MAX]; /* plain: of each block; compressed: [0] of the frame */
+};
+
+/* Walks the map of a volume in ascending order. One segment has at most RUN_BLOCKS_MAX blocks when it is data; holes
+ * reach as far as they go, at most to `end`. */
+struct block_cursor;
+vde_status block_cursor_open(const struct map *map, struct block_cursor **ret_cursor);
+void block_cursor_close(struct block_cursor *cursor);
+/* Use an open cursor for another state (another LSN, other layers) of whatever volume. */
+vde_status block_cursor_reset(struct block_cursor *cursor, const struct map *map);
+/* What lies at `block`, up to `end` at most. */
+vde_status block_cursor_at(struct block_cursor *cursor, uint64_t block, uint64_t end, struct segment *ret_segment);
+
+/* Operations for a transaction. A run's checksums stand in `checksums`: plain one a block, zstd one. */
+vde_status txn_run(vde_txn *txn, uint64_t dataset, uint64_t block, const struct disk_run *run, const uint64_t *checksums);
+vde_status txn_unmap(vde_txn *txn, uint64_t dataset, uint64_t block, uint64_t blocks);
+/* The transaction is void if any of these blocks changed after `lsn`: submit returns VDE_BUSY then, and the caller reads and
+ * builds again. Everything up to `lsn` must have been visible to the read that the caller relies on, and `generation` be
+ * that of the layers it read. */
+vde_status txn_expect_blocks(vde_txn *txn, uint64_t dataset, uint64_t block, uint64_t blocks, uint64_t lsn,
+                             uint64_t generation);
+
+/* Verify a VALUE_RUN or VALUE_UNMAP as it stands in a log record or tree. */
+vde_status run_verify(const void *key, size_t key_size, unsigned kind, const void *value, size_t value_size,
+                      const char *object);
+
+/* apply.c: entries that an operation makes in the overlay, for its reservation. */
+uint64_t run_op_blocks(const struct op *op);
+/* Put a run or unmap operation into the overlay, block by block. */
+void run_apply(struct overlay *overlay, uint64_t lsn, const struct op *op);
+#endif
