@@ -7,17 +7,38 @@
 
 #include "base/fail.h"
 
-void dataset_record_put(const struct dataset_record *record, struct disk_dataset *ret_disk)
+size_t dataset_record_put(const struct dataset_record *record, uint8_t *value)
 {
     size_t name_size = strlen(record->name);
-    memset(ret_disk, 0, sizeof *ret_disk);
-    ret_disk->id = le64(record->id);
-    ret_disk->kind = record->kind;
-    ret_disk->name_size = (uint8_t)name_size;
-    ret_disk->root = root_put(record->root);
-    ret_disk->dead = root_put(record->dead);
-    ret_disk->newest_snapshot = le64(record->newest_snapshot);
-    memcpy(ret_disk->name, record->name, name_size);
+    struct disk_dataset d;
+    memset(&d, 0, sizeof d);
+    d.id = le64(record->id);
+    d.kind = record->kind;
+    d.name_size = (uint8_t)name_size;
+    d.root = root_put(record->root);
+    d.dead = root_put(record->dead);
+    d.newest_snapshot = le64(record->newest_snapshot);
+    d.created_lsn = le64(record->created_lsn);
+    d.tree = le64(record->tree);
+    d.origin = le64(record->origin);
+    d.origin_tag = le64(record->origin_tag);
+    d.origin_lsn = le64(record->origin_lsn);
+    d.mapped_blocks = le64(record->mapped_blocks);
+    d.stored_blocks = le64(record->stored_blocks);
+    d.dead_blocks = le64(record->dead_blocks);
+    memcpy(value, &d, sizeof d);
+    memcpy(value + sizeof d, record->name, name_size);
+    return sizeof d + name_size;
+}
+
+/* Copy a name behind a record: `size` bytes are there, none of them NUL. */
+static vde_status name_get(const char *object, const uint8_t *from, size_t size, unsigned expected, char *to)
+{
+    if (size != expected || memchr(from, 0, size))
+        return fail_corrupt("%s|a name of %zu bytes|%u bytes without NUL", object, size, expected);
+    memcpy(to, from, size);
+    to[size] = 0;
+    return VDE_OK;
 }
 
 vde_status dataset_record_get(const void *value, size_t size, uint64_t id, const struct layout *layout,
@@ -26,35 +47,102 @@ vde_status dataset_record_get(const void *value, size_t size, uint64_t id, const
     char object[64];
     snprintf(object, sizeof object, "dataset %llu record", (unsigned long long)id);
     struct disk_dataset d;
-    if (size != sizeof d)
-        return fail_corrupt("%s|%zu bytes|%zu", object, size, sizeof d);
+    if (size < sizeof d || size > DATASET_VALUE_MAX)
+        return fail_corrupt("%s|%zu bytes|%zu and a name", object, size, sizeof d);
     memcpy(&d, value, sizeof d);
-    struct dataset_record r = {.id = le64_get(d.id), .kind = d.kind, .newest_snapshot = le64_get(d.newest_snapshot)};
-    if (r.id != id || d.kind != DATASET_KIND_KV)
+    struct dataset_record r = {.id = le64_get(d.id), .kind = d.kind, .newest_snapshot = le64_get(d.newest_snapshot),
+                               .created_lsn = le64_get(d.created_lsn), .tree = le64_get(d.tree),
+                               .origin = le64_get(d.origin), .origin_tag = le64_get(d.origin_tag),
+                               .origin_lsn = le64_get(d.origin_lsn), .mapped_blocks = le64_get(d.mapped_blocks),
+                               .stored_blocks = le64_get(d.stored_blocks), .dead_blocks = le64_get(d.dead_blocks)};
+    if (r.id != id || (d.kind != DATASET_KIND_KV && d.kind != DATASET_KIND_VOLUME))
         return fail_corrupt("%s|id %llu of kind %u|its own id", object, (unsigned long long)r.id, d.kind);
-    if (strnlen((const char *)d.name, sizeof d.name) != d.name_size)
-        return fail_corrupt("%s|a name that is not %u bytes|its length", object, d.name_size);
-    memcpy(r.name, d.name, sizeof r.name);
+    if (r.tree == 0 || (r.origin == 0) != (r.origin_lsn == 0) || (r.origin == 0 && r.tree != id))
+        return fail_corrupt("%s|tree %llu, origin %llu at LSN %llu|ids that fit together", object,
+                            (unsigned long long)r.tree, (unsigned long long)r.origin, (unsigned long long)r.origin_lsn);
+    VDE_TRY(name_get(object, (const uint8_t *)value + sizeof d, size - sizeof d, d.name_size, r.name));
     VDE_TRY(root_get(&d.root, layout, object, &r.root));
     VDE_TRY(root_get(&d.dead, layout, object, &r.dead));
     *ret_record = r;
     return VDE_OK;
 }
 
-void snapshot_record_put(const struct snapshot_record *record, struct disk_snapshot *ret_disk)
+size_t snapshot_record_put(const struct snapshot_record *record, uint8_t *value)
 {
-    *ret_disk = (struct disk_snapshot){le64(record->lsn), root_put(record->root)};
+    size_t name_size = strlen(record->name);
+    struct disk_snapshot d;
+    memset(&d, 0, sizeof d);
+    d.lsn = le64(record->lsn);
+    d.created_us = le64(record->created_us);
+    d.root = root_put(record->root);
+    d.size_bytes = le64(record->size_bytes);
+    d.mapped_blocks = le64(record->mapped_blocks);
+    d.stored_blocks = le64(record->stored_blocks);
+    d.name_size = (uint8_t)name_size;
+    memcpy(value, &d, sizeof d);
+    memcpy(value + sizeof d, record->name, name_size);
+    return sizeof d + name_size;
 }
 
 vde_status snapshot_record_get(const void *value, size_t size, const struct layout *layout,
                                struct snapshot_record *ret_record)
 {
     struct disk_snapshot d;
-    if (size != sizeof d)
-        return fail_corrupt("snapshot record|%zu bytes|%zu", size, sizeof d);
+    struct snapshot_record r;
+    if (size < sizeof d || size > SNAPSHOT_VALUE_MAX)
+        return fail_corrupt("snapshot record|%zu bytes|%zu and a name", size, sizeof d);
     memcpy(&d, value, sizeof d);
+    r = (struct snapshot_record){.lsn = le64_get(d.lsn), .created_us = le64_get(d.created_us),
+                                 .size_bytes = le64_get(d.size_bytes),
+                                 .mapped_blocks = le64_get(d.mapped_blocks), .stored_blocks = le64_get(d.stored_blocks)};
+    VDE_TRY(name_get("snapshot record", (const uint8_t *)value + sizeof d, size - sizeof d, d.name_size, r.name));
+    VDE_TRY(root_get(&d.root, layout, "snapshot record", &r.root));
+    *ret_record = r;
+    return VDE_OK;
+}
+
+void volume_record_put(const struct volume_record *record, struct disk_volume *ret_disk)
+{
+    *ret_disk = (struct disk_volume){le64(record->size_bytes), le64(record->created_us), le32(record->flags),
+                                     record->compression, {0}};
+}
+
+vde_status volume_record_get(const void *value, size_t size, uint64_t id, struct volume_record *ret_record)
+{
+    struct disk_volume d;
+    if (size != sizeof d)
+        return fail_corrupt("volume %llu record|%zu bytes|%zu", (unsigned long long)id, size, sizeof d);
+    memcpy(&d, value, sizeof d);
+    *ret_record = (struct volume_record){le64_get(d.size_bytes), le64_get(d.created_us), le32_get(d.flags), d.compression};
+    if (ret_record->size_bytes == 0 || ret_record->size_bytes % 512 || ret_record->size_bytes > VOLUME_MAX_BYTES ||
+        d.compression > 9 || (ret_record->flags & ~VOLUME_PREALLOC))
+        return fail_corrupt("volume %llu record|%llu bytes, compression %u, flags %x|legal ones", (unsigned long long)id,
+                            (unsigned long long)ret_record->size_bytes, d.compression, ret_record->flags);
+    return VDE_OK;
+}
+
+size_t zombie_record_put(const struct zombie_record *record, uint8_t *value)
+{
+    struct disk_zombie d = {le64(record->dropped_lsn), le64(record->lsn), record->freeing, {0}};
+    memcpy(value, &d, sizeof d);
+    memcpy(value + sizeof d, record->resume, record->resume_size);
+    return sizeof d + record->resume_size;
+}
+
+vde_status zombie_record_get(const void *value, size_t size, const char *object, struct zombie_record *ret_record)
+{
+    struct disk_zombie d;
+    if (size < sizeof d || size > ZOMBIE_VALUE_MAX)
+        return fail_corrupt("%s|%zu bytes|%zu and a key", object, size, sizeof d);
+    memcpy(&d, value, sizeof d);
+    if (d.freeing > 1)
+        return fail_corrupt("%s|freeing %u|0 or 1", object, d.freeing);
+    ret_record->dropped_lsn = le64_get(d.dropped_lsn);
     ret_record->lsn = le64_get(d.lsn);
-    return root_get(&d.root, layout, "snapshot record", &ret_record->root);
+    ret_record->freeing = d.freeing;
+    ret_record->resume_size = size - sizeof d;
+    memcpy(ret_record->resume, (const uint8_t *)value + sizeof d, size - sizeof d);
+    return VDE_OK;
 }
 
 static size_t key_two(uint8_t *key, uint8_t tag, uint64_t a, uint64_t b)
@@ -95,6 +183,42 @@ size_t key_zombie(uint8_t *key, uint8_t what, uint64_t id)
     key[1] = what;
     be64_put(key + 2, id);
     return 10;
+}
+
+size_t key_zombie_snapshot(uint8_t *key, uint64_t id, uint64_t tag)
+{
+    key_zombie(key, 'p', id);
+    be64_put(key + 10, tag);
+    return 18;
+}
+
+size_t key_volume(uint8_t *key, uint64_t id)
+{
+    key[0] = CATALOG_KEY_VOLUME;
+    be64_put(key + 1, id);
+    return 9;
+}
+
+size_t key_alias(uint8_t *key, uint64_t id, const char *name, size_t name_size)
+{
+    key[0] = CATALOG_KEY_ALIAS;
+    be64_put(key + 1, id);
+    memcpy(key + 9, name, name_size);
+    return 9 + name_size;
+}
+
+size_t key_clone(uint8_t *key, uint64_t origin, uint64_t tag, uint64_t clone)
+{
+    key_two(key, CATALOG_KEY_CLONE, origin, tag);
+    be64_put(key + 17, clone);
+    return 25;
+}
+
+size_t key_rollback(uint8_t *key, uint64_t id)
+{
+    key[0] = CATALOG_KEY_ROLLBACK;
+    be64_put(key + 1, id);
+    return 9;
 }
 
 size_t key_dead(uint8_t *key, uint64_t newest_snapshot, uint64_t birth, uint64_t address)

@@ -4,7 +4,7 @@
 #ifndef VDE_FORMAT_CATALOG_H
 #define VDE_FORMAT_CATALOG_H
 
-#include "format/root.h"
+#include "format/node.h"
 
 #define DATASET_CATALOG 1u  /* the tree of datasets; its root is in the superblock */
 #define DATASET_HISTORY 2u  /* stream entries */
@@ -41,7 +41,7 @@
 #define DATASET_KIND_VOLUME 2u
 #define DATASET_NAME_MAX 255u
 
-struct disk_dataset {
+struct disk_dataset {         /* followed by name_size bytes */
     vde_le64 id;
     uint8_t kind;
     uint8_t name_size;
@@ -57,20 +57,21 @@ struct disk_dataset {
     vde_le64 mapped_blocks;   /* volumes: logical blocks in runs */
     vde_le64 stored_blocks;   /* device blocks of runs and extents in the newest version */
     vde_le64 dead_blocks;     /* device blocks in the dead tree */
-    uint8_t name[DATASET_NAME_MAX + 1]; /* NUL-padded */
 };
-static_assert(sizeof(struct disk_dataset) == 456, "dataset record size");
+static_assert(sizeof(struct disk_dataset) == 200, "dataset record size");
+#define DATASET_VALUE_MAX (sizeof(struct disk_dataset) + DATASET_NAME_MAX)
 
 struct disk_snapshot {        /* followed by name_size bytes */
     vde_le64 lsn;             /* 0 in a log record: the record's own */
     vde_le64 created_us;
     struct disk_root root;    /* all zero in a log record */
+    vde_le64 size_bytes;      /* volumes: their size at that time, else 0 */
     vde_le64 mapped_blocks;   /* of the dataset at that time */
     vde_le64 stored_blocks;
     uint8_t name_size;
     uint8_t reserved[7];      /* zero */
 };
-static_assert(sizeof(struct disk_snapshot) == 96, "snapshot record size");
+static_assert(sizeof(struct disk_snapshot) == 104, "snapshot record size");
 #define SNAPSHOT_NAME_MAX 200u
 
 struct disk_volume {
@@ -82,35 +83,58 @@ struct disk_volume {
 };
 static_assert(sizeof(struct disk_volume) == 32, "volume record size");
 #define VOLUME_PREALLOC 1u
+#define VOLUME_MAX_BYTES (1ull << 56)
 #define VOLUME_NAME_PREFIX "volumes/"
 
 /* Something that nobody can find any more, but whose blocks are not all free yet. It is freed when no image snapshot
  * taken in its lifetime and no clone is left; then in steps, each of which is part of a checkpoint. */
-struct disk_zombie {
+struct disk_zombie {          /* followed by the key to resume at: datasets only */
     vde_le64 dropped_lsn;     /* 0 in a log record: the record's own */
-    vde_le64 lsn;             /* of a snapshot being freed; 0: freeing has not begun */
-    vde_le64 resume;          /* volumes and kv: see docs/format.md "Zombies" */
-    vde_le64 reserved;        /* zero */
+    vde_le64 lsn;             /* snapshots: their LSN */
+    uint8_t freeing;          /* 1: freeing has begun */
+    uint8_t reserved[7];      /* zero */
 };
-static_assert(sizeof(struct disk_zombie) == 32, "zombie record size");
+static_assert(sizeof(struct disk_zombie) == 24, "zombie record size");
 
 struct dataset_record {
     uint64_t id;
     uint8_t kind;
     struct tree_root root, dead;
-    uint64_t newest_snapshot;
+    uint64_t newest_snapshot, created_lsn, tree;
+    uint64_t origin, origin_tag, origin_lsn;
+    uint64_t mapped_blocks, stored_blocks, dead_blocks;
     char name[DATASET_NAME_MAX + 1];
 };
-void dataset_record_put(const struct dataset_record *record, struct disk_dataset *ret_disk);
+/* Both forms of a value: `value` has DATASET_VALUE_MAX, SNAPSHOT_VALUE_MAX bytes; the size used is returned. */
+size_t dataset_record_put(const struct dataset_record *record, uint8_t *value);
 vde_status dataset_record_get(const void *value, size_t size, uint64_t id, const struct layout *layout,
                               struct dataset_record *ret_record);
 struct snapshot_record {
-    uint64_t lsn;
+    uint64_t lsn, created_us;
     struct tree_root root;
+    uint64_t size_bytes, mapped_blocks, stored_blocks;
+    char name[SNAPSHOT_NAME_MAX + 1];
 };
-void snapshot_record_put(const struct snapshot_record *record, struct disk_snapshot *ret_disk);
+#define SNAPSHOT_VALUE_MAX (sizeof(struct disk_snapshot) + SNAPSHOT_NAME_MAX)
+size_t snapshot_record_put(const struct snapshot_record *record, uint8_t *value);
 vde_status snapshot_record_get(const void *value, size_t size, const struct layout *layout,
                                struct snapshot_record *ret_record);
+struct volume_record {
+    uint64_t size_bytes, created_us;
+    uint32_t flags;
+    uint8_t compression;
+};
+void volume_record_put(const struct volume_record *record, struct disk_volume *ret_disk);
+vde_status volume_record_get(const void *value, size_t size, uint64_t id, struct volume_record *ret_record);
+struct zombie_record {
+    uint64_t dropped_lsn, lsn;
+    bool freeing;
+    size_t resume_size;
+    uint8_t resume[NODE_KEY_MAX];
+};
+#define ZOMBIE_VALUE_MAX (sizeof(struct disk_zombie) + NODE_KEY_MAX)
+size_t zombie_record_put(const struct zombie_record *record, uint8_t *value);
+vde_status zombie_record_get(const void *value, size_t size, const char *object, struct zombie_record *ret_record);
 
 #define CATALOG_KEY_MAX 300u
 size_t key_dataset(uint8_t *key, uint64_t id);
@@ -118,6 +142,11 @@ size_t key_name(uint8_t *key, const char *name, size_t name_size);
 size_t key_snapshot(uint8_t *key, uint64_t id, uint64_t tag);
 size_t key_lsn(uint8_t *key, uint64_t id, uint64_t lsn);
 size_t key_zombie(uint8_t *key, uint8_t what, uint64_t id);
+size_t key_zombie_snapshot(uint8_t *key, uint64_t id, uint64_t tag);
+size_t key_volume(uint8_t *key, uint64_t id);
+size_t key_alias(uint8_t *key, uint64_t id, const char *name, size_t name_size);
+size_t key_clone(uint8_t *key, uint64_t origin, uint64_t tag, uint64_t clone);
+size_t key_rollback(uint8_t *key, uint64_t id);
 size_t key_dead(uint8_t *key, uint64_t newest_snapshot, uint64_t birth, uint64_t address);
 
 /* History: key (stream, number of the first entry) -> a batch. In a log record one entry is a batch of its own whose

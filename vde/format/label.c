@@ -11,7 +11,8 @@
 static const struct {
     uint8_t word, bit;
     const char *name;
-} known_features[] = {{2, 0, "streams"}, {2, 1, "files"}, {3, 0, "clean"}};
+} known_features[] = {{2, 0, "streams"}, {2, 1, "files"}, {2, 2, "volumes"}, {2, 3, "snapshots"},
+                      {3, 0, "clean"}};
 #define KNOWN_FEATURES (sizeof known_features / sizeof known_features[0])
 
 uint64_t image_seed(const uint8_t uuid[16])

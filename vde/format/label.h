@@ -57,7 +57,10 @@ static_assert(sizeof(struct disk_feature_names) == BLOCK_BYTES, "feature names s
 /* Feature bits this build knows. */
 #define FEATURE_INCOMPAT_STREAMS (1ull << 0)   /* log streams with history batches */
 #define FEATURE_INCOMPAT_FILES (1ull << 1)     /* sealed blobs */
-#define FEATURE_INCOMPAT_KNOWN (FEATURE_INCOMPAT_STREAMS | FEATURE_INCOMPAT_FILES)
+#define FEATURE_INCOMPAT_VOLUMES (1ull << 2)   /* runs, unmaps, clones */
+#define FEATURE_INCOMPAT_SNAPSHOTS (1ull << 3) /* image snapshots, zombies */
+#define FEATURE_INCOMPAT_KNOWN                                                                                        \
+    (FEATURE_INCOMPAT_STREAMS | FEATURE_INCOMPAT_FILES | FEATURE_INCOMPAT_VOLUMES | FEATURE_INCOMPAT_SNAPSHOTS)
 #define FEATURE_RO_COMPAT_KNOWN 0ull
 #define FEATURE_AUTOCLEAR_CLEAN (1ull << 0)    /* closed cleanly: the log holds nothing to replay */
 

@@ -32,6 +32,8 @@ void superblock_encode(const struct superblock *sb, const uint8_t uuid[16], unsi
     d->written_us = le64(sb->written_us);
     d->meta_nodes = le64(sb->meta_nodes);
     d->catalog = root_put(sb->catalog);
+    d->catalog_dead = root_put(sb->catalog_dead);
+    d->catalog_dead_blocks = le64(sb->catalog_dead_blocks);
     d->checksum = le64(checksum(d, offsetof(struct disk_superblock, checksum), image_seed(uuid) ^ block));
 }
 
@@ -53,7 +55,8 @@ vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t u
                             le64_get(disk->log_start),      le64_get(disk->log_chain), le64_get(disk->log_previous),
                             le64_get(disk->last_time_us),   le64_get(disk->next_id),   le64_get(disk->alloc_checksum),
                             le64_get(disk->used_blocks),    le64_get(disk->autoclear), le64_get(disk->written_us),
-                            le64_get(disk->meta_nodes),     le32_get(disk->alloc_slot), {{0}, 0, 0, 0}};
+                            le64_get(disk->meta_nodes),     le32_get(disk->alloc_slot), {{0}, 0, 0, 0},
+                            {{0}, 0, 0, 0},                 le64_get(disk->catalog_dead_blocks)};
     if (sb.sequence == 0 || sb.sequence % RING_SLOTS != slot || le32_get(disk->ring) != ring)
         return fail_corrupt("%s|sequence %llu of ring %u|one that belongs there", object,
                             (unsigned long long)sb.sequence, le32_get(disk->ring));
@@ -66,6 +69,7 @@ vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t u
                             (unsigned long long)sb.log_start, (unsigned long long)sb.log_previous,
                             (unsigned long long)sb.epoch);
     VDE_TRY(root_get(&disk->catalog, layout, object, &sb.catalog));
+    VDE_TRY(root_get(&disk->catalog_dead, layout, object, &sb.catalog_dead));
     *ret_sb = sb;
     return VDE_OK;
 }

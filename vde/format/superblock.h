@@ -27,7 +27,9 @@ struct disk_superblock {
     vde_le64 written_us;       /* when */
     vde_le64 meta_nodes;       /* nodes of the catalog and of the newest version of every dataset */
     struct disk_root catalog;
-    uint8_t reserved[3896];    /* zero */
+    struct disk_root catalog_dead; /* dead tree of the catalog: what only image snapshots hold of it */
+    vde_le64 catalog_dead_blocks;  /* device blocks in it */
+    uint8_t reserved[3832];    /* zero */
     vde_le64 checksum;         /* XXH3 of all before it, seed = image seed ^ block address */
 };
 static_assert(sizeof(struct disk_superblock) == BLOCK_BYTES, "superblock size");
@@ -36,7 +38,8 @@ struct superblock {
     uint64_t sequence, epoch, checkpoint_lsn, log_start, log_chain, log_previous, last_time_us, next_id;
     uint64_t alloc_checksum, used_blocks, autoclear, written_us, meta_nodes;
     uint32_t alloc_slot;
-    struct tree_root catalog;
+    struct tree_root catalog, catalog_dead;
+    uint64_t catalog_dead_blocks;
 };
 
 void superblock_encode(const struct superblock *sb, const uint8_t uuid[16], unsigned ring, uint64_t block,

@@ -125,8 +125,7 @@ static void release_deferred(struct vde_image *image, uint64_t durable)
     lock_drop(&image->views_lock);
 }
 
-static struct superblock next_superblock(struct vde_image *image, const struct merge *merge, struct tree_root catalog,
-                                         unsigned flags)
+static struct superblock next_superblock(struct vde_image *image, const struct merge *merge, unsigned flags)
 {
     struct superblock sb = image->sb;
     sb.sequence++;
@@ -139,7 +138,9 @@ static struct superblock next_superblock(struct vde_image *image, const struct m
     sb.autoclear = flags & CHECKPOINT_CLEAN ? FEATURE_AUTOCLEAR_CLEAN : 0;
     sb.written_us = image_now_us(image);
     sb.meta_nodes = (uint64_t)((int64_t)sb.meta_nodes + merge->nodes);
-    sb.catalog = catalog;
+    sb.catalog = merge->catalog.root;
+    sb.catalog_dead = merge->catalog_dead;
+    sb.catalog_dead_blocks = merge->catalog_dead_blocks;
     return sb;
 }
 
@@ -195,17 +196,16 @@ static vde_status run_locked(struct vde_image *image, unsigned flags)
     uint64_t lsn;
     struct layers *layers = layers_pin(image, false, &lsn);
     struct merge merge;
-    struct tree_root catalog = {0};
     vde_status status = merge_init(&merge, image, layers->overlays[1], image->cut_lsn, layers);
     if (status == VDE_OK)
-        status = merge_run(&merge, &catalog);
+        status = merge_run(&merge);
     if (status != VDE_OK) {
         struct vde_error error;
         error_save(&error);
         give_up(image, &merge);
         error_restore(&error);
     } else {
-        struct superblock sb = next_superblock(image, &merge, catalog, flags);
+        struct superblock sb = next_superblock(image, &merge, flags);
         status = commit_checkpoint(image, &merge, &sb);
         overlay_ref(merge.overlay); /* freed below, not under the gate by who lets go of the last layers */
         layers_unpin(image, layers);
@@ -217,6 +217,7 @@ static vde_status run_locked(struct vde_image *image, unsigned flags)
             error_restore(&error);
         } else {
             publish(image, &sb, fresh);
+            atomic_store(&image->zombies_left, merge.zombies_left);
             fresh = NULL;
         }
         overlay_unref(merge.overlay);

@@ -11,7 +11,8 @@
 struct map map_catalog(const struct layers *layers, const struct tree_store *store, const struct layout *layout,
                        uint64_t lsn)
 {
-    return (struct map){store, layout, DATASET_CATALOG, layers->catalog, {layers->overlays[0], layers->overlays[1]}, lsn};
+    return (struct map){store, layout, DATASET_CATALOG, DATASET_CATALOG, layers->catalog,
+                        {layers->overlays[0], layers->overlays[1]}, 0, lsn};
 }
 
 vde_status map_get(const struct map *map, const void *key, size_t key_size, enum value_kind *ret_kind, void **ret_data,
@@ -19,7 +20,8 @@ vde_status map_get(const struct map *map, const void *key, size_t key_size, enum
 {
     for (unsigned i = 0; i < 2; i++) {
         struct overlay_entry entry;
-        if (!map->overlays[i] || !overlay_get(map->overlays[i], map->dataset, key, key_size, map->lsn, &entry))
+        if (!map->overlays[i] || !overlay_get(map->overlays[i], map->dataset, key, key_size, map->lsn, &entry) ||
+            entry.lsn <= map->after)
             continue;
         if (entry.kind == VALUE_DELETE)
             return VDE_NOT_FOUND;
@@ -34,7 +36,7 @@ vde_status map_get(const struct map *map, const void *key, size_t key_size, enum
         return VDE_OK;
     }
     *ret_lsn = 0;
-    return tree_get(map->store, map->dataset, &map->root, key, key_size, ret_kind, ret_data, ret_size);
+    return tree_get(map->store, map->tree, &map->root, key, key_size, ret_kind, ret_data, ret_size);
 }
 
 static bool key_exists(const struct map *map, const uint8_t *key, size_t key_size, vde_status *ret_status)
@@ -63,7 +65,7 @@ vde_status map_dataset_record(const struct map *catalog, uint64_t dataset, struc
     uint64_t lsn;
     status = map_get(catalog, key, key_dataset(key, dataset), &kind, &data, &size, &lsn);
     if (status == VDE_NOT_FOUND && dataset < ID_FIRST) {
-        *ret_record = (struct dataset_record){.id = dataset, .kind = DATASET_KIND_KV};
+        *ret_record = (struct dataset_record){.id = dataset, .kind = DATASET_KIND_KV, .tree = dataset};
         return VDE_OK;
     }
     if (status == VDE_NOT_FOUND)
@@ -71,18 +73,14 @@ vde_status map_dataset_record(const struct map *catalog, uint64_t dataset, struc
     VDE_TRY(status);
     status = dataset_record_get(data, size, dataset, catalog->layout, ret_record);
     free(data);
+    if (status == VDE_OK && lsn != 0 && ret_record->created_lsn == 0)
+        ret_record->created_lsn = lsn;
     return status;
 }
 
-vde_status map_open(const struct map *catalog, uint64_t dataset, uint64_t tag, struct map *ret_map)
+vde_status map_snapshot_record(const struct map *catalog, uint64_t dataset, uint64_t tag,
+                               struct snapshot_record *ret_record, bool *ret_merged)
 {
-    struct dataset_record record;
-    VDE_TRY(map_dataset_record(catalog, dataset, &record));
-    *ret_map = *catalog;
-    ret_map->dataset = dataset;
-    ret_map->root = record.root;
-    if (tag == 0)
-        return VDE_OK;
     uint8_t key[CATALOG_KEY_MAX];
     enum value_kind kind;
     void *data = NULL;
@@ -93,16 +91,58 @@ vde_status map_open(const struct map *catalog, uint64_t dataset, uint64_t tag, s
         return fail_as(VDE_NOT_FOUND, "dataset %llu|no snapshot %llu|an existing one", (unsigned long long)dataset,
                        (unsigned long long)tag);
     VDE_TRY(status);
-    struct snapshot_record snapshot;
-    status = snapshot_record_get(data, size, catalog->layout, &snapshot);
+    status = snapshot_record_get(data, size, catalog->layout, ret_record);
     free(data);
-    VDE_TRY(status);
-    if (lsn != 0) { /* not in the trees yet: what the overlays say up to its LSN, over the same root */
-        ret_map->lsn = lsn;
+    *ret_merged = lsn == 0;
+    if (lsn != 0)
+        ret_record->lsn = lsn;
+    return status;
+}
+
+/* A rollback that no checkpoint has carried out yet: the snapshot's tree, under what was changed since. */
+static vde_status apply_rollback(const struct map *catalog, struct map *map)
+{
+    struct map as_of = *catalog;
+    uint8_t key[CATALOG_KEY_MAX];
+    enum value_kind kind;
+    void *data = NULL;
+    size_t size;
+    uint64_t lsn;
+    as_of.lsn = map->lsn;
+    vde_status status = map_get(&as_of, key, key_rollback(key, map->dataset), &kind, &data, &size, &lsn);
+    if (status == VDE_NOT_FOUND)
         return VDE_OK;
-    }
-    ret_map->root = snapshot.root;
+    VDE_TRY(status);
+    vde_le64 tag = le64(0);
+    if (size == sizeof tag)
+        memcpy(&tag, data, sizeof tag);
+    free(data);
+    struct snapshot_record snapshot;
+    bool merged;
+    as_of.lsn = lsn; /* the snapshot may be gone since */
+    VDE_TRY(map_snapshot_record(&as_of, map->dataset, le64_get(tag), &snapshot, &merged));
+    map->root = snapshot.root;
+    map->after = lsn;
+    return VDE_OK;
+}
+
+vde_status map_open(const struct map *catalog, uint64_t dataset, uint64_t tag, struct map *ret_map)
+{
+    struct dataset_record record;
+    VDE_TRY(map_dataset_record(catalog, dataset, &record));
+    *ret_map = *catalog;
+    ret_map->dataset = dataset;
+    ret_map->tree = record.tree;
+    ret_map->root = record.root;
+    if (tag == 0)
+        return record.kind == DATASET_KIND_VOLUME ? apply_rollback(catalog, ret_map) : VDE_OK;
+    struct snapshot_record snapshot;
+    bool merged;
+    VDE_TRY(map_snapshot_record(catalog, dataset, tag, &snapshot, &merged));
     ret_map->lsn = snapshot.lsn;
+    if (!merged) /* what the overlays say up to its LSN, over the same root */
+        return record.kind == DATASET_KIND_VOLUME ? apply_rollback(catalog, ret_map) : VDE_OK;
+    ret_map->root = snapshot.root;
     ret_map->overlays[0] = ret_map->overlays[1] = NULL;
     return VDE_OK;
 }
@@ -147,11 +187,24 @@ static int compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_s
     return a_size < b_size ? -1 : a_size > b_size;
 }
 
+/* Entries that are too old say nothing, not even of the sources below. */
+static void skip_old(struct map_cursor *cursor, unsigned source)
+{
+    struct overlay_entry entry;
+    while (cursor->map.after > 0 && overlay_valid(&cursor->iterators[source])) {
+        overlay_entry(&cursor->iterators[source], &entry);
+        if (entry.dataset != cursor->map.dataset || entry.lsn > cursor->map.after)
+            return;
+        overlay_next(&cursor->iterators[source]);
+    }
+}
+
 static vde_status advance(struct map_cursor *cursor, unsigned source)
 {
     if (source == 2)
         return tree_cursor_next(cursor->tree);
     overlay_next(&cursor->iterators[source]);
+    skip_old(cursor, source);
     return VDE_OK;
 }
 
@@ -192,9 +245,11 @@ static vde_status settle(struct map_cursor *cursor)
 vde_status map_cursor_seek(struct map_cursor *cursor, const void *key, size_t key_size)
 {
     for (unsigned i = 0; i < 2; i++)
-        if (cursor->map.overlays[i])
+        if (cursor->map.overlays[i]) {
             overlay_seek_within(&cursor->iterators[i], cursor->map.overlays[i], cursor->map.lsn, cursor->map.dataset, key,
                                 key_size);
+            skip_old(cursor, i);
+        }
     VDE_TRY(tree_cursor_seek(cursor->tree, key, key_size));
     return settle(cursor);
 }
@@ -205,7 +260,7 @@ vde_status map_cursor_open(const struct map *map, const void *from, size_t from_
     if (!cursor)
         return fail_nomem("cursor");
     cursor->map = *map;
-    vde_status status = tree_cursor_open(map->store, map->dataset, &map->root, &cursor->tree);
+    vde_status status = tree_cursor_open(map->store, map->tree, &map->root, &cursor->tree);
     if (status == VDE_OK)
         status = map_cursor_seek(cursor, from, from_size);
     if (status != VDE_OK) {

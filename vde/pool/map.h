@@ -13,9 +13,10 @@ struct map {
     const struct tree_store *store;
     const struct layout *layout;
     uint64_t dataset;
+    uint64_t tree;               /* id that the nodes carry: the dataset's own, or that of the origin of a clone */
     struct tree_root root;
     struct overlay *overlays[2]; /* newest first; NULL: none. Borrowed from the layers. */
-    uint64_t lsn;
+    uint64_t after, lsn;         /* overlay entries count that are newer than the first and not newer than the second */
 };
 
 struct map_value {
@@ -30,6 +31,9 @@ struct map map_catalog(const struct layers *layers, const struct tree_store *sto
                        uint64_t lsn);
 /* The record of a dataset: NOT_FOUND when it does not exist or is dropped. Engine datasets always exist. */
 vde_status map_dataset_record(const struct map *catalog, uint64_t dataset, struct dataset_record *ret_record);
+/* The snapshot `tag` of a dataset, merged or not: *ret_record.lsn is always set, the root only when *ret_merged. */
+vde_status map_snapshot_record(const struct map *catalog, uint64_t dataset, uint64_t tag,
+                               struct snapshot_record *ret_record, bool *ret_merged);
 /* A dataset, or (tag != 0) one of its snapshots. */
 vde_status map_open(const struct map *catalog, uint64_t dataset, uint64_t tag, struct map *ret_map);
 

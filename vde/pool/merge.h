@@ -40,19 +40,28 @@ struct merge {
     struct vde_image *image;
     struct overlay *overlay;     /* the frozen one */
     uint64_t cut_lsn;
-    struct map catalog;          /* as of the cut: frozen overlay over the old tree */
-    struct tree_root catalog_base;
+    uint64_t after, through;     /* the stage: records newer than the first and not newer than the second */
+    struct map catalog;          /* as of the stage: the frozen overlay over the catalog tree made so far */
+    struct tree_root catalog_dead;
+    uint64_t catalog_dead_blocks;
+    uint64_t newest_image;       /* LSN of the newest image snapshot, 0: none */
     struct changes catalog_changes;
     struct tree_writer writer;
     enum space_class class;      /* for runs of several blocks */
     struct runs allocated, freed;
-    struct runs gone;            /* LSNs (as addresses) of the dataset's snapshots deleted by this checkpoint */
     int64_t nodes;               /* change of the number of nodes */
+    int64_t stored;              /* change of the device blocks of the dataset at hand */
     /* drop() looks at these */
-    bool free_all;               /* the dataset goes: nothing outlives it */
-    uint64_t newest_snapshot;
+    bool free_all;               /* nothing outlives what is dropped */
+    uint64_t newest_snapshot;    /* of the dataset or the image */
+    uint64_t origin_lsn;         /* what was born up to here belongs to the origin of the clone */
     struct dead *dead;
     size_t dead_count, dead_capacity;
+    /* what a checkpoint may do for zombies */
+    uint64_t entry_budget, leaf_budget, starts;
+    struct dataset_record at_hand; /* id 0: none */
+    bool zombie_freeing;           /* what merge_is_zombie() found last is being freed */
+    bool zombies_left;           /* there is more that could be freed now */
     /* pending device writes */
     uint8_t *buffer;
     size_t buffer_blocks;
@@ -63,9 +72,9 @@ struct merge {
     size_t write_count;
 };
 
-/* Bring every dataset of the frozen overlay into its tree; *ret_catalog is the new catalog root. All nodes are written
- * (not flushed) when it returns VDE_OK. */
-vde_status merge_run(struct merge *merge, struct tree_root *ret_catalog);
+/* Bring every dataset of the frozen overlay into its tree; the new roots of the catalog are in merge->catalog.root and
+ * merge->catalog_dead. All nodes are written (not flushed) when it returns VDE_OK. */
+vde_status merge_run(struct merge *merge);
 void merge_done(struct merge *merge);
 vde_status merge_init(struct merge *merge, struct vde_image *image, struct overlay *overlay, uint64_t cut_lsn,
                       const struct layers *layers);
@@ -76,21 +85,36 @@ vde_status merge_write(void *context, uint64_t address, const void *buffer, uint
 vde_status merge_drop(void *context, uint64_t tree, struct ptr p);
 vde_status merge_flush_writes(struct merge *merge);
 
-/* merge_dataset.c: one kv dataset, snapshot by snapshot. `record` gets the new roots. */
+/* merge_catalog.c: the catalog's own changes of a stage, and its tree. */
+vde_status merge_catalog_collect(struct merge *merge);
+vde_status merge_catalog_apply(struct merge *merge);
+vde_status merge_record_put(struct merge *merge, const struct dataset_record *record);
+bool merge_is_zombie(struct merge *merge, uint8_t what, uint64_t id, vde_status *ret_status);
+/* LSN of the newest snapshot that a dataset has itself, 0: none. */
+vde_status merge_newest_own(struct merge *merge, uint64_t dataset, uint64_t *ret_lsn);
+/* LSNs of the snapshots of a dataset, or of the image, next to `lsn`: 0 and UINT64_MAX where there are none. */
+vde_status merge_neighbours(struct merge *merge, uint64_t dataset, uint64_t lsn, uint64_t *ret_before,
+                            uint64_t *ret_after);
+
+/* merge_dataset.c: the changes of one dataset, snapshot by snapshot. `record` gets the new roots. */
 vde_status merge_dataset(struct merge *merge, struct dataset_record *record);
 /* The changes of one dataset with LSN in (after, through]; extents that were superseded inside are freed. */
 vde_status merge_collect(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through,
                          struct changes *changes);
-/* Free what the overlay holds of a dataset that is gone. */
-vde_status merge_discard(struct merge *merge, uint64_t dataset);
-/* Bring merge->dead into the dataset's dead tree. */
-vde_status merge_dead(struct merge *merge, struct dataset_record *record);
+/* Free what the overlay holds of a dataset with LSN in (after, through] and no tree will ever see. */
+vde_status merge_discard(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through);
+/* Bring merge->dead into a dead tree. */
+vde_status merge_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t *ret_blocks);
 
 /* merge_history.c */
 vde_status merge_history(struct merge *merge, struct dataset_record *record);
 
-/* merge_catalog.c: snapshots that go, zombies, and the catalog itself. */
-vde_status merge_snapshot_delete(struct merge *merge, uint64_t dataset, uint64_t tag, struct dataset_record *record);
-vde_status merge_drop_dataset(struct merge *merge, uint64_t dataset);
-bool merge_is_zombie(struct merge *merge, uint8_t what, uint64_t id, vde_status *ret_status);
+/* merge_rollback.c: make the head what a snapshot is, as recorded at `lsn`. */
+vde_status merge_rollback(struct merge *merge, struct dataset_record *record, uint64_t tag, uint64_t lsn);
+
+/* merge_zombie.c: free, within the budget, what nobody needs any more. */
+vde_status merge_zombies(struct merge *merge);
+/* Free what no snapshot between `before` and `after` (both alive) needs: entries of a dead tree. */
+vde_status merge_free_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t before, uint64_t lsn,
+                           uint64_t after, uint64_t *ret_blocks, bool *ret_done);
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* merge_catalog.c -- snapshots that were deleted, datasets that were dropped. */
+/* merge_catalog.c -- the catalog in a merge: its own changes as the records made them, with roots filled in by what is added
+ * later, and its tree, old nodes of which image snapshots may still need. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,17 +15,66 @@ bool merge_is_zombie(struct merge *merge, uint8_t what, uint64_t id, vde_status 
     size_t size;
     uint64_t lsn;
     vde_status status = map_get(&merge->catalog, key, key_zombie(key, what, id), &kind, &data, &size, &lsn);
+    merge->zombie_freeing = status == VDE_OK && size >= sizeof(struct disk_zombie) &&
+                            ((const struct disk_zombie *)data)->freeing;
     free(data);
     *ret_status = status == VDE_NOT_FOUND ? VDE_OK : status;
     return status == VDE_OK;
 }
 
-static bool is_gone(const struct merge *merge, uint64_t lsn)
+/* In a log record a zombie does not know when it died. */
+static vde_status add_zombie(struct merge *merge, const struct overlay_entry *entry)
 {
-    for (size_t i = 0; i < merge->gone.count; i++)
-        if (lsn >= merge->gone.items[i].address && lsn - merge->gone.items[i].address < merge->gone.items[i].blocks)
-            return true;
-    return false;
+    struct disk_zombie zombie;
+    if (entry->value_size != sizeof zombie)
+        return fail_corrupt("log record %llu|a zombie of %zu bytes|%zu", (unsigned long long)entry->lsn,
+                            entry->value_size, sizeof zombie);
+    memcpy(&zombie, entry->value, sizeof zombie);
+    zombie.dropped_lsn = le64(entry->lsn);
+    return changes_add(&merge->catalog_changes, entry->key, entry->key_size, entry->kind, &zombie, sizeof zombie, true);
+}
+
+vde_status merge_catalog_collect(struct merge *merge)
+{
+    struct overlay_iterator iterator;
+    struct overlay_entry entry;
+    overlay_seek(&iterator, merge->overlay, merge->through, DATASET_CATALOG, NULL, 0);
+    for (; overlay_valid(&iterator); overlay_next(&iterator)) {
+        overlay_entry(&iterator, &entry);
+        if (entry.dataset != DATASET_CATALOG)
+            break;
+        if (entry.lsn <= merge->after)
+            continue;
+        bool image_snapshot = entry.key[0] == CATALOG_KEY_SNAPSHOT && entry.key_size == 17 &&
+                              be64_get(entry.key + 1) == DATASET_CATALOG;
+        if (image_snapshot && entry.kind != VALUE_DELETE)
+            continue; /* noted, root and all, behind its own stage */
+        if (entry.key[0] == CATALOG_KEY_ZOMBIE && entry.kind == VALUE_INLINE)
+            VDE_TRY(add_zombie(merge, &entry));
+        else
+            VDE_TRY(changes_add(&merge->catalog_changes, entry.key, entry.key_size, entry.kind, entry.value,
+                                entry.value_size, false));
+    }
+    return VDE_OK;
+}
+
+vde_status merge_record_put(struct merge *merge, const struct dataset_record *record)
+{
+    uint8_t key[CATALOG_KEY_MAX], value[DATASET_VALUE_MAX];
+    size_t size = dataset_record_put(record, value);
+    return changes_add(&merge->catalog_changes, key, key_dataset(key, record->id), VALUE_INLINE, value, size, true);
+}
+
+vde_status merge_catalog_apply(struct merge *merge)
+{
+    changes_sort(&merge->catalog_changes);
+    merge->newest_snapshot = merge->newest_image;
+    merge->writer.birth = merge->through;
+    vde_status status = tree_apply(&merge->writer, DATASET_CATALOG, &merge->catalog.root, merge->catalog_changes.ops,
+                                   merge->catalog_changes.count);
+    changes_clear(&merge->catalog_changes);
+    VDE_TRY(status);
+    return merge_dead(merge, DATASET_CATALOG, &merge->catalog_dead, &merge->catalog_dead_blocks);
 }
 
 /* The LSN that an 'l' record of this dataset under the cursor names; false when it stands elsewhere. */
@@ -42,173 +92,37 @@ static bool lsn_record(const struct tree_cursor *cursor, const uint8_t *key, uin
     return true;
 }
 
-/* LSNs of the surviving snapshots next to `lsn` in the old catalog tree: 0 and UINT64_MAX where there are none. */
-static vde_status neighbours(struct merge *merge, uint64_t dataset, uint64_t lsn, uint64_t *ret_before,
-                             uint64_t *ret_after)
+/* The snapshots of one list next to `lsn`, where they are nearer than what is known. */
+static vde_status nearer(struct merge *merge, uint64_t list, uint64_t lsn, uint64_t *before, uint64_t *after)
 {
     struct tree_cursor *cursor;
     uint8_t key[CATALOG_KEY_MAX];
-    uint64_t found = lsn;
+    uint64_t found;
+    VDE_TRY(tree_cursor_open(&merge->image->store, DATASET_CATALOG, &merge->catalog.root, &cursor));
+    vde_status status = tree_cursor_seek_before(cursor, key, key_lsn(key, list, lsn - 1));
+    if (status == VDE_OK && lsn_record(cursor, key, &found) && found > *before)
+        *before = found;
+    if (status == VDE_OK && lsn < UINT64_MAX)
+        status = tree_cursor_seek(cursor, key, key_lsn(key, list, lsn + 1));
+    if (status == VDE_OK && lsn < UINT64_MAX && lsn_record(cursor, key, &found) && found < *after)
+        *after = found;
+    tree_cursor_close(cursor);
+    return status;
+}
+
+vde_status merge_neighbours(struct merge *merge, uint64_t dataset, uint64_t lsn, uint64_t *ret_before,
+                            uint64_t *ret_after)
+{
     *ret_before = 0;
     *ret_after = UINT64_MAX;
-    VDE_TRY(tree_cursor_open(&merge->image->store, DATASET_CATALOG, &merge->catalog_base, &cursor));
-    vde_status status;
-    do
-        status = tree_cursor_seek_before(cursor, key, key_lsn(key, dataset, found - 1));
-    while (status == VDE_OK && lsn_record(cursor, key, &found) && is_gone(merge, found) && found > 0);
-    if (status == VDE_OK && lsn_record(cursor, key, &found))
-        *ret_before = found;
-    if (status == VDE_OK)
-        status = tree_cursor_seek(cursor, key, key_lsn(key, dataset, lsn + 1));
-    while (status == VDE_OK && lsn_record(cursor, key, &found) && is_gone(merge, found))
-        status = tree_cursor_next(cursor);
-    if (status == VDE_OK && lsn_record(cursor, key, &found))
-        *ret_after = found;
-    tree_cursor_close(cursor);
-    return status;
+    if (dataset != DATASET_CATALOG)
+        VDE_TRY(nearer(merge, dataset, lsn, ret_before, ret_after));
+    return nearer(merge, DATASET_CATALOG, lsn, ret_before, ret_after);
 }
 
-/* Free what only the snapshot (before, lsn] .. after kept alive: died while it was the newest, born after the one before. */
-static vde_status free_dead(struct merge *merge, struct dataset_record *record, uint64_t before, uint64_t lsn,
-                            uint64_t after)
+vde_status merge_newest_own(struct merge *merge, uint64_t dataset, uint64_t *ret_lsn)
 {
-    struct tree_cursor *cursor;
-    struct changes changes = {0};
-    uint8_t key[24];
-    VDE_TRY(tree_cursor_open(&merge->image->store, record->id | DATASET_DEAD_BIT, &record->dead, &cursor));
-    vde_status status = tree_cursor_seek(cursor, key, key_dead(key, lsn, 0, 0));
-    while (status == VDE_OK && tree_cursor_valid(cursor)) {
-        const void *found;
-        size_t size;
-        struct tree_value value;
-        tree_cursor_record(cursor, &found, &size, &value);
-        if (size != 24 || value.kind != VALUE_INLINE || value.size != 4) {
-            status = fail_corrupt("dead tree of dataset %llu|a record of %zu + %zu bytes|24 + 4",
-                                  (unsigned long long)record->id, size, value.size);
-            break;
-        }
-        const uint8_t *at = found;
-        if (be64_get(at) >= after)
-            break;
-        if (be64_get(at + 8) > before) {
-            vde_le32 blocks;
-            memcpy(&blocks, value.data, sizeof blocks);
-            status = runs_add(&merge->freed, be64_get(at + 16), le32_get(blocks));
-            if (status == VDE_OK)
-                status = changes_add(&changes, found, size, VALUE_DELETE, NULL, 0, true);
-        }
-        if (status == VDE_OK)
-            status = tree_cursor_next(cursor);
-    }
-    tree_cursor_close(cursor);
-    merge->free_all = true;
-    if (status == VDE_OK && changes.count > 0)
-        status = tree_apply(&merge->writer, record->id | DATASET_DEAD_BIT, &record->dead, changes.ops, changes.count);
-    merge->free_all = false;
-    changes_done(&changes);
-    return status;
-}
-
-vde_status merge_snapshot_delete(struct merge *merge, uint64_t dataset, uint64_t tag, struct dataset_record *record)
-{
-    uint8_t key[CATALOG_KEY_MAX];
-    enum value_kind kind;
-    void *data = NULL;
-    size_t size;
-    struct snapshot_record snapshot;
-    vde_status status = tree_get(&merge->image->store, DATASET_CATALOG, &merge->catalog_base, key,
-                                 key_snapshot(key, dataset, tag), &kind, &data, &size);
-    if (status == VDE_NOT_FOUND) /* it never reached the trees */
-        return VDE_OK;
-    VDE_TRY(status);
-    status = snapshot_record_get(data, size, &merge->image->label.layout, &snapshot);
-    free(data);
-    VDE_TRY(status);
-    uint64_t before, after;
-    VDE_TRY(neighbours(merge, dataset, snapshot.lsn, &before, &after));
-    VDE_TRY(free_dead(merge, record, before, snapshot.lsn, after));
-    if (record->newest_snapshot == snapshot.lsn)
-        record->newest_snapshot = before;
-    VDE_TRY(runs_add(&merge->gone, snapshot.lsn, 1));
-    return changes_add(&merge->catalog_changes, key, key_lsn(key, dataset, snapshot.lsn), VALUE_DELETE, NULL, 0, true);
-}
-
-/* Delete every catalog key that begins with tag byte and dataset id. */
-static vde_status delete_keys(struct merge *merge, uint8_t tag, uint64_t dataset)
-{
-    struct map_cursor *cursor;
-    uint8_t prefix[9];
-    prefix[0] = tag;
-    be64_put(prefix + 1, dataset);
-    VDE_TRY(map_cursor_open(&merge->catalog, prefix, sizeof prefix, &cursor));
-    vde_status status = VDE_OK;
-    while (status == VDE_OK && map_cursor_valid(cursor)) {
-        const uint8_t *key;
-        size_t size;
-        struct map_value value;
-        map_cursor_record(cursor, &key, &size, &value);
-        if (size < sizeof prefix || memcmp(key, prefix, sizeof prefix) != 0)
-            break;
-        status = changes_add(&merge->catalog_changes, key, size, VALUE_DELETE, NULL, 0, true);
-        if (status == VDE_OK)
-            status = map_cursor_next(cursor);
-    }
-    map_cursor_close(cursor);
-    return status;
-}
-
-/* What only snapshots kept alive stands in the dead tree; the rest hangs on the head. */
-static vde_status free_dataset(struct merge *merge, const struct dataset_record *record)
-{
-    struct tree_cursor *cursor;
-    VDE_TRY(tree_drop_all(&merge->writer, record->id, &record->root));
-    VDE_TRY(tree_cursor_open(&merge->image->store, record->id | DATASET_DEAD_BIT, &record->dead, &cursor));
-    vde_status status = tree_cursor_seek(cursor, NULL, 0);
-    while (status == VDE_OK && tree_cursor_valid(cursor)) {
-        const void *found;
-        size_t size;
-        struct tree_value value;
-        vde_le32 blocks;
-        tree_cursor_record(cursor, &found, &size, &value);
-        if (size != 24 || value.kind != VALUE_INLINE || value.size != sizeof blocks) {
-            status = fail_corrupt("dead tree of dataset %llu|a record of %zu + %zu bytes|24 + 4",
-                                  (unsigned long long)record->id, size, value.size);
-            break;
-        }
-        memcpy(&blocks, value.data, sizeof blocks);
-        status = runs_add(&merge->freed, be64_get((const uint8_t *)found + 16), le32_get(blocks));
-        if (status == VDE_OK)
-            status = tree_cursor_next(cursor);
-    }
-    tree_cursor_close(cursor);
-    VDE_TRY(status);
-    merge->nodes -= (int64_t)record->root.nodes;
-    return tree_drop_all(&merge->writer, record->id | DATASET_DEAD_BIT, &record->dead);
-}
-
-vde_status merge_drop_dataset(struct merge *merge, uint64_t dataset)
-{
-    uint8_t key[CATALOG_KEY_MAX];
-    enum value_kind kind;
-    void *data = NULL;
-    size_t size;
-    uint64_t lsn;
-    VDE_TRY(merge_discard(merge, dataset));
-    vde_status status = map_get(&merge->catalog, key, key_dataset(key, dataset), &kind, &data, &size, &lsn);
-    struct dataset_record record;
-    if (status == VDE_OK) {
-        status = dataset_record_get(data, size, dataset, &merge->image->label.layout, &record);
-        free(data);
-        VDE_TRY(status);
-        merge->free_all = true;
-        status = free_dataset(merge, &record);
-        merge->free_all = false;
-    } else if (status == VDE_NOT_FOUND) {
-        status = VDE_OK;
-    }
-    VDE_TRY(status);
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_SNAPSHOT, dataset));
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_LSN, dataset));
-    VDE_TRY(changes_add(&merge->catalog_changes, key, key_dataset(key, dataset), VALUE_DELETE, NULL, 0, true));
-    return changes_add(&merge->catalog_changes, key, key_zombie(key, 'd', dataset), VALUE_DELETE, NULL, 0, true);
+    uint64_t after = UINT64_MAX;
+    *ret_lsn = 0;
+    return nearer(merge, dataset, UINT64_MAX, ret_lsn, &after);
 }

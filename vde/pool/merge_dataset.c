@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* merge_dataset.c -- one dataset's changes into its tree: a stage for every snapshot taken since the last checkpoint, so
- * that each snapshot gets the root of exactly its LSN. */
+/* merge_dataset.c -- one dataset's changes into its tree: a step for every snapshot of it taken in the stage, so that each
+ * snapshot gets the root of exactly its LSN. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "pool/merge.h"
 #include "tree/spill.h"
@@ -40,7 +41,7 @@ static vde_status free_version(struct merge *merge, const struct overlay_entry *
 }
 
 /* References in log records carry no birth: it is the record's LSN. */
-static vde_status add_owner(struct changes *changes, const struct overlay_entry *entry)
+static vde_status add_owner(struct merge *merge, struct changes *changes, const struct overlay_entry *entry)
 {
     uint8_t value[SPILL_DESCRIPTOR_MAX + 1024];
     if (entry->value_size > sizeof value)
@@ -52,6 +53,7 @@ static vde_status add_owner(struct changes *changes, const struct overlay_entry 
         struct disk_ptr disk;
         memcpy(&disk, value + at, sizeof disk);
         disk.birth = le64(entry->lsn);
+        merge->stored += le32_get(disk.blocks);
         memcpy(value + at, &disk, sizeof disk);
     }
     return changes_add(changes, entry->key, entry->key_size, entry->kind, value, entry->value_size, true);
@@ -80,14 +82,14 @@ vde_status merge_collect(struct merge *merge, uint64_t dataset, uint64_t after, 
         }
         chosen = entry;
         if (owns_extents(entry.kind))
-            VDE_TRY(add_owner(changes, &entry));
+            VDE_TRY(add_owner(merge, changes, &entry));
         else
             VDE_TRY(changes_add(changes, entry.key, entry.key_size, entry.kind, entry.value, entry.value_size, false));
     }
     return VDE_OK;
 }
 
-vde_status merge_discard(struct merge *merge, uint64_t dataset)
+vde_status merge_discard(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through)
 {
     struct overlay_iterator iterator;
     struct overlay_entry entry;
@@ -96,29 +98,28 @@ vde_status merge_discard(struct merge *merge, uint64_t dataset)
         overlay_entry(&iterator, &entry);
         if (entry.dataset != dataset)
             break;
-        VDE_TRY(free_version(merge, &entry));
+        if (entry.lsn > after && entry.lsn <= through)
+            VDE_TRY(free_version(merge, &entry));
     }
     return VDE_OK;
 }
 
-/* The oldest snapshot of the dataset in the frozen overlay with LSN > after that still exists at the cut. */
-static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t *ret_lsn, uint64_t *ret_tag)
+/* The oldest snapshot of the dataset in the frozen overlay with LSN in (after, stage] that still exists at its end. */
+static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after, struct overlay_entry *ret_entry)
 {
     uint8_t key[CATALOG_KEY_MAX];
     struct overlay_iterator iterator;
     struct overlay_entry entry;
     bool found = false;
-    overlay_seek(&iterator, merge->overlay, merge->cut_lsn, DATASET_CATALOG, key, key_snapshot(key, dataset, 0));
+    overlay_seek(&iterator, merge->overlay, merge->through, DATASET_CATALOG, key, key_snapshot(key, dataset, 0));
     for (; overlay_valid(&iterator); overlay_next(&iterator)) {
         overlay_entry(&iterator, &entry);
-        if (entry.dataset != DATASET_CATALOG || entry.key_size != 17 || entry.key[0] != CATALOG_KEY_SNAPSHOT ||
-            be64_get(entry.key + 1) != dataset)
+        if (entry.dataset != DATASET_CATALOG || entry.key_size != 17 || memcmp(entry.key, key, 9) != 0)
             break;
-        if (entry.kind == VALUE_DELETE || entry.lsn <= after || (found && entry.lsn >= *ret_lsn))
+        if (entry.kind == VALUE_DELETE || entry.lsn <= after || (found && entry.lsn >= ret_entry->lsn))
             continue;
         found = true;
-        *ret_lsn = entry.lsn;
-        *ret_tag = be64_get(entry.key + 9);
+        *ret_entry = entry;
     }
     return found;
 }
@@ -126,42 +127,64 @@ static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after,
 static vde_status stage(struct merge *merge, struct dataset_record *record, uint64_t after, uint64_t through)
 {
     struct changes changes = {0};
+    uint64_t nodes = record->root.nodes;
+    merge->writer.birth = through;
+    merge->newest_snapshot = max_u64(record->newest_snapshot, merge->newest_image);
     vde_status status = merge_collect(merge, record->id, after, through, &changes);
-    if (status == VDE_OK && changes.count > 0) {
-        uint64_t nodes = record->root.nodes;
-        merge->writer.birth = through;
-        merge->newest_snapshot = record->newest_snapshot;
-        status = tree_apply(&merge->writer, record->id, &record->root, changes.ops, changes.count);
-        merge->nodes += (int64_t)record->root.nodes - (int64_t)nodes;
-        merge->writer.birth = merge->cut_lsn;
-    }
+    if (status == VDE_OK && changes.count > 0)
+        status = tree_apply(&merge->writer, record->tree, &record->root, changes.ops, changes.count);
+    merge->nodes += (int64_t)record->root.nodes - (int64_t)nodes;
+    merge->writer.birth = merge->through;
     changes_done(&changes);
     return status;
 }
 
-static vde_status note_snapshot(struct merge *merge, struct dataset_record *record, uint64_t lsn, uint64_t tag)
+static vde_status note_snapshot(struct merge *merge, struct dataset_record *record, const struct overlay_entry *entry)
 {
-    struct snapshot_record snapshot = {lsn, record->root};
-    struct disk_snapshot disk;
+    struct snapshot_record snapshot;
+    uint8_t key[CATALOG_KEY_MAX], value[SNAPSHOT_VALUE_MAX];
+    uint64_t tag = be64_get(entry->key + 9);
+    VDE_TRY(snapshot_record_get(entry->value, entry->value_size, &merge->image->label.layout, &snapshot));
+    snapshot.lsn = entry->lsn;
+    snapshot.root = record->root;
+    snapshot.mapped_blocks = record->mapped_blocks;
+    snapshot.stored_blocks = (uint64_t)((int64_t)record->stored_blocks + merge->stored);
+    size_t size = snapshot_record_put(&snapshot, value);
+    VDE_TRY(changes_add(&merge->catalog_changes, key, key_snapshot(key, record->id, tag), VALUE_INLINE, value, size, true));
+    vde_le64 lsn_tag = le64(tag);
+    record->newest_snapshot = entry->lsn;
+    return changes_add(&merge->catalog_changes, key, key_lsn(key, record->id, entry->lsn), VALUE_INLINE, &lsn_tag,
+                       sizeof lsn_tag, true);
+}
+
+/* A rollback recorded in this stage makes everything before it void. */
+static vde_status roll_back(struct merge *merge, struct dataset_record *record, uint64_t *after)
+{
+    struct overlay_entry entry;
     uint8_t key[CATALOG_KEY_MAX];
-    snapshot_record_put(&snapshot, &disk);
-    VDE_TRY(changes_add(&merge->catalog_changes, key, key_snapshot(key, record->id, tag), VALUE_INLINE, &disk,
-                        sizeof disk, true));
-    vde_le64 value = le64(tag);
-    record->newest_snapshot = lsn;
-    return changes_add(&merge->catalog_changes, key, key_lsn(key, record->id, lsn), VALUE_INLINE, &value, sizeof value,
-                       true);
+    size_t key_size = key_rollback(key, record->id);
+    vde_le64 tag;
+    if (!overlay_get(merge->overlay, DATASET_CATALOG, key, key_size, merge->through, &entry) ||
+        entry.lsn <= merge->after || entry.value_size != sizeof tag)
+        return VDE_OK;
+    memcpy(&tag, entry.value, sizeof tag);
+    VDE_TRY(merge_discard(merge, record->id, merge->after, entry.lsn));
+    VDE_TRY(merge_rollback(merge, record, le64_get(tag), entry.lsn));
+    *after = entry.lsn;
+    return changes_add(&merge->catalog_changes, key, key_size, VALUE_DELETE, NULL, 0, true);
 }
 
 vde_status merge_dataset(struct merge *merge, struct dataset_record *record)
 {
-    uint64_t after = 0, lsn = 0, tag = 0;
-    while (next_snapshot(merge, record->id, after, &lsn, &tag)) {
-        VDE_TRY(stage(merge, record, after, lsn));
-        VDE_TRY(note_snapshot(merge, record, lsn, tag));
-        after = lsn;
+    uint64_t after = merge->after;
+    struct overlay_entry snapshot;
+    VDE_TRY(roll_back(merge, record, &after));
+    while (next_snapshot(merge, record->id, after, &snapshot)) {
+        VDE_TRY(stage(merge, record, after, snapshot.lsn));
+        VDE_TRY(note_snapshot(merge, record, &snapshot));
+        after = snapshot.lsn;
     }
-    return stage(merge, record, after, merge->cut_lsn);
+    return stage(merge, record, after, merge->through);
 }
 
 static int compare_dead(const void *a, const void *b)
@@ -174,24 +197,27 @@ static int compare_dead(const void *a, const void *b)
     return x->address < y->address ? -1 : x->address > y->address;
 }
 
-vde_status merge_dead(struct merge *merge, struct dataset_record *record)
+vde_status merge_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t *ret_blocks)
 {
     if (merge->dead_count == 0)
         return VDE_OK;
     qsort(merge->dead, merge->dead_count, sizeof *merge->dead, compare_dead);
     struct changes changes = {0};
+    int64_t stored = merge->stored;
     vde_status status = VDE_OK;
     for (size_t i = 0; i < merge->dead_count && status == VDE_OK; i++) {
         uint8_t key[24];
         vde_le32 blocks = le32(merge->dead[i].blocks);
         key_dead(key, merge->dead[i].newest, merge->dead[i].birth, merge->dead[i].address);
         status = changes_add(&changes, key, sizeof key, VALUE_INLINE, &blocks, sizeof blocks, true);
+        *ret_blocks += merge->dead[i].blocks;
     }
     merge->dead_count = 0;
     merge->free_all = true; /* nothing but the newest version refers to a dead tree's nodes */
     if (status == VDE_OK)
-        status = tree_apply(&merge->writer, record->id | DATASET_DEAD_BIT, &record->dead, changes.ops, changes.count);
+        status = tree_apply(&merge->writer, dataset | DATASET_DEAD_BIT, dead, changes.ops, changes.count);
     merge->free_all = false;
+    merge->stored = stored; /* a dead tree is no part of the dataset's own version */
     changes_done(&changes);
     return status;
 }

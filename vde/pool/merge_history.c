@@ -50,7 +50,8 @@ static vde_status pack(struct packer *packer, const struct changes *raw)
             continue;
         }
         struct overlay_entry entry;
-        if (!overlay_get(packer->merge->overlay, DATASET_HISTORY, op->key, op->key_size, UINT64_MAX, &entry))
+        if (!overlay_get(packer->merge->overlay, DATASET_HISTORY, op->key, op->key_size, packer->merge->through,
+                         &entry))
             return fail_corrupt("history|an entry that vanished|the entry");
         if (packer->count > 0 && !continues(packer, &entry))
             VDE_TRY(emit(packer));
@@ -149,8 +150,8 @@ vde_status merge_history(struct merge *merge, struct dataset_record *record)
     packer->merge = merge;
     packer->changes = &changes;
     merge->class = SPACE_HISTORY;
-    merge->newest_snapshot = 0;
-    vde_status status = merge_collect(merge, DATASET_HISTORY, 0, UINT64_MAX, &raw);
+    merge->newest_snapshot = merge->newest_image;
+    vde_status status = merge_collect(merge, DATASET_HISTORY, merge->after, merge->through, &raw);
     if (status == VDE_OK)
         status = leave_out_dropped(merge, &raw);
     if (status == VDE_OK)

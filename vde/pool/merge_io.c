@@ -152,6 +152,7 @@ vde_status merge_allocate(void *context, uint32_t blocks, uint64_t *ret_address)
     enum space_class class = blocks == 1 ? SPACE_NODE : merge->class;
     VDE_TRY(space_allocate(merge->image->space, class, SPACE_CHECKPOINT, blocks, ret_address));
     vde_status status = runs_add(&merge->allocated, *ret_address, blocks);
+    merge->stored += blocks;
     if (status != VDE_OK)
         space_release(merge->image->space, *ret_address, blocks);
     return status;
@@ -210,11 +211,14 @@ vde_status merge_write(void *context, uint64_t address, const void *buffer, uint
     return VDE_OK;
 }
 
-/* The new version of a tree no longer refers to p: free it, unless a snapshot does. */
+/* The new version of a tree no longer refers to p: free it, unless a snapshot or an origin does. */
 vde_status merge_drop(void *context, uint64_t tree, struct ptr p)
 {
     struct merge *merge = context;
     (void)tree;
+    merge->stored -= p.blocks;
+    if (p.birth <= merge->origin_lsn && !merge->free_all)
+        return VDE_OK;
     if (merge->free_all || MUTATED(MUTATE_SNAPSHOT_DEAD) || merge->newest_snapshot == 0 || p.birth > merge->newest_snapshot)
         return runs_add(&merge->freed, p.address, p.blocks);
     VDE_TRY(grow((void **)&merge->dead, &merge->dead_capacity, merge->dead_count, sizeof *merge->dead));
@@ -229,10 +233,12 @@ vde_status merge_init(struct merge *merge, struct vde_image *image, struct overl
     merge->image = image;
     merge->overlay = overlay;
     merge->cut_lsn = cut_lsn;
-    merge->catalog_base = layers->catalog;
     merge->catalog = map_catalog(layers, &image->store, &image->label.layout, cut_lsn);
     merge->catalog.overlays[0] = overlay;
     merge->catalog.overlays[1] = NULL;
+    merge->through = cut_lsn;
+    merge->catalog_dead = image->sb.catalog_dead;
+    merge->catalog_dead_blocks = image->sb.catalog_dead_blocks;
     merge->writer = (struct tree_writer){&image->store, merge, merge_allocate, merge_write, merge_drop, cut_lsn};
     merge->class = SPACE_DATA;
     merge->buffer = aligned_alloc(BLOCK_BYTES, (size_t)BUFFER_BLOCKS * BLOCK_BYTES);
@@ -244,7 +250,6 @@ void merge_done(struct merge *merge)
     changes_done(&merge->catalog_changes);
     free(merge->allocated.items);
     free(merge->freed.items);
-    free(merge->gone.items);
     free(merge->dead);
     free(merge->buffer);
 }

@@ -89,6 +89,7 @@ struct vde_image {
     atomic_uint_least64_t read_lsn; /* read-only images: everything replayed */
     atomic_uint_least64_t checkpoints, heap_bytes, flushes; /* flushes: those outside the log */
     atomic_bool polled;     /* some queue has an eventfd */
+    atomic_bool zombies_left; /* the next checkpoint can free more of what was dropped */
 
     struct background *background;
     /* what this open did */

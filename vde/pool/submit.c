@@ -12,14 +12,14 @@
 #define FLUSH_FIRST_BYTES (1u << 20) /* larger payloads are flushed before their record, so recovery reads little */
 #define SPACE_TRIES 3u               /* checkpoints that may bring deferred blocks back */
 
-/* Was this catalog key written after the check that the builder made? Only overlays can tell, and they need no I/O. */
-static bool written(const struct vde_image *image, const struct absent_key *absent)
+/* What the overlays say of a condition; they need no I/O, and the trees were asked when it was made. */
+static bool violated(const struct vde_image *image, const struct condition *condition)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct overlay_entry entry;
         const struct overlay *overlay = image->current->overlays[i];
-        if (overlay && overlay_get(overlay, DATASET_CATALOG, absent->key, absent->key_size, UINT64_MAX, &entry))
-            return entry.kind != VALUE_DELETE;
+        if (overlay && overlay_get(overlay, DATASET_CATALOG, condition->key, condition->key_size, UINT64_MAX, &entry))
+            return condition->present == (entry.kind == VALUE_DELETE);
     }
     return false;
 }
@@ -28,8 +28,8 @@ static bool creates(const vde_txn *txn, uint64_t dataset)
 {
     uint8_t key[16];
     size_t size = key_dataset(key, dataset);
-    for (size_t i = 0; i < txn->absent_count; i++)
-        if (txn->absent[i].key_size == size && memcmp(txn->absent[i].key, key, size) == 0)
+    for (size_t i = 0; i < txn->condition_count; i++)
+        if (txn->conditions[i].key_size == size && memcmp(txn->conditions[i].key, key, size) == 0)
             return true;
     return false;
 }
@@ -60,11 +60,11 @@ static vde_status validate(vde_txn *txn)
             return fail_as(VDE_NOT_FOUND, "dataset %llu|no such dataset|an existing one",
                            (unsigned long long)txn->touched[i]);
     }
-    for (size_t i = 0; i < txn->absent_count; i++)
-        if (txn->absent[i].generation != image->current->generation)
+    for (size_t i = 0; i < txn->condition_count; i++)
+        if (txn->conditions[i].generation != image->current->generation)
             return VDE_PIN_EXPIRED; /* the trees changed: look there again, outside the gate */
-        else if (written(image, &txn->absent[i]))
-            return fail_as(VDE_EXISTS, "%s|exists already|a new one", txn->absent[i].what);
+        else if (violated(image, &txn->conditions[i]))
+            return txn_condition_failed(&txn->conditions[i]);
     for (size_t i = 0; i < txn->append_count; i++) {
         if (txn->appends[i].count == 0) /* the only call for this stream failed */
             continue;
@@ -163,7 +163,7 @@ vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
         vde_status status = submit_once(txn, bytes, ret_commit);
         lock_drop(log_gate(image->log));
         if (status == VDE_PIN_EXPIRED) {
-            VDE_TRY(txn_check_absent(txn));
+            VDE_TRY(txn_check_conditions(txn));
             continue;
         }
         if (status == VDE_NOSPC && space_tries++ < SPACE_TRIES) {

@@ -35,7 +35,7 @@ void vde_txn_destroy(vde_txn *txn)
     free(txn->ops);
     free(txn->touched);
     free(txn->appends);
-    free(txn->absent);
+    free(txn->conditions);
     free(txn->extents);
     free(txn->patches);
     free(txn);
@@ -106,21 +106,21 @@ vde_status txn_op(vde_txn *txn, uint64_t dataset, const void *key, size_t key_si
 
 struct txn_mark txn_mark(const vde_txn *txn)
 {
-    return (struct txn_mark){txn->ops_size, txn->absent_count, txn->patch_count, txn->count};
+    return (struct txn_mark){txn->ops_size, txn->condition_count, txn->patch_count, txn->count};
 }
 
 vde_status txn_rewind(vde_txn *txn, const struct txn_mark *mark, vde_status status)
 {
     if (status != VDE_OK) {
         txn->ops_size = mark->ops_size;
-        txn->absent_count = mark->absent_count;
+        txn->condition_count = mark->condition_count;
         txn->patch_count = mark->patch_count;
         txn->count = mark->count;
     }
     return status;
 }
 
-static vde_status touch(vde_txn *txn, uint64_t dataset)
+vde_status txn_touch(vde_txn *txn, uint64_t dataset)
 {
     if (txn->touched_count > 0 && txn->touched[txn->touched_count - 1] == dataset)
         return VDE_OK;
@@ -130,43 +130,18 @@ static vde_status touch(vde_txn *txn, uint64_t dataset)
     return VDE_OK;
 }
 
-static vde_status require_absent(vde_txn *txn, const uint8_t *key, size_t key_size, const char *what)
+vde_status txn_condition(vde_txn *txn, const struct condition *condition)
 {
-    for (size_t i = 0; i < txn->absent_count; i++)
-        if (txn->absent[i].key_size == key_size && memcmp(txn->absent[i].key, key, key_size) == 0)
-            return fail_as(VDE_EXISTS, "%s|created already in this transaction|a new one", what);
-    VDE_TRY(reserve((void **)&txn->absent, &txn->absent_capacity, txn->absent_count, sizeof *txn->absent));
-    struct absent_key *absent = &txn->absent[txn->absent_count++];
-    memcpy(absent->key, key, key_size);
-    absent->key_size = key_size;
-    absent->what = what;
-    absent->generation = 0;
-    return txn_check_absent(txn);
+    VDE_TRY(reserve((void **)&txn->conditions, &txn->condition_capacity, txn->condition_count, sizeof *txn->conditions));
+    txn->conditions[txn->condition_count++] = *condition;
+    return txn_check_conditions(txn);
 }
 
-vde_status txn_check_absent(vde_txn *txn)
+vde_status txn_check_user_dataset(uint64_t dataset)
 {
-    vde_view *view;
-    VDE_TRY(vde_view_open_pending(txn->image, &view));
-    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
-    vde_status status = VDE_NOT_FOUND;
-    for (size_t i = 0; i < txn->absent_count && status == VDE_NOT_FOUND; i++) {
-        struct absent_key *absent = &txn->absent[i];
-        enum value_kind kind;
-        void *data = NULL;
-        size_t size;
-        uint64_t lsn;
-        if (absent->generation == view->layers->generation)
-            continue;
-        status = map_get(&catalog, absent->key, absent->key_size, &kind, &data, &size, &lsn);
-        free(data);
-        if (status == VDE_OK)
-            status = fail_as(VDE_EXISTS, "%s|exists already|a new one", absent->what);
-        else
-            absent->generation = view->layers->generation;
-    }
-    vde_view_close(view);
-    return status == VDE_NOT_FOUND ? VDE_OK : status;
+    if (dataset < ID_FIRST || dataset >= ID_LIMIT)
+        return fail_as(VDE_INVAL, "dataset %llu|a reserved id|an id from vde_id_reserve", (unsigned long long)dataset);
+    return VDE_OK;
 }
 
 static vde_status check_key(size_t key_size)
@@ -176,69 +151,14 @@ static vde_status check_key(size_t key_size)
     return VDE_OK;
 }
 
-static vde_status check_user_dataset(uint64_t dataset)
-{
-    if (dataset < ID_FIRST || dataset >= ID_LIMIT)
-        return fail_as(VDE_INVAL, "dataset %llu|a reserved id|an id from vde_id_reserve", (unsigned long long)dataset);
-    return VDE_OK;
-}
-
-static vde_status create_dataset(vde_txn *txn, uint64_t id, const char *name)
-{
-    struct dataset_record record = {.id = id, .kind = DATASET_KIND_KV};
-    uint8_t key[CATALOG_KEY_MAX];
-    if (name) {
-        size_t size = strlen(name);
-        if (size == 0 || size > DATASET_NAME_MAX)
-            return fail_as(VDE_INVAL, "dataset name|%zu bytes|1 to %u", size, DATASET_NAME_MAX);
-        memcpy(record.name, name, size + 1);
-        size_t key_size = key_name(key, name, size);
-        vde_le64 value = le64(id);
-        VDE_TRY(require_absent(txn, key, key_size, "dataset name"));
-        VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &value, sizeof value));
-    }
-    struct disk_dataset disk;
-    dataset_record_put(&record, &disk);
-    size_t key_size = key_dataset(key, id);
-    VDE_TRY(require_absent(txn, key, key_size, "dataset id"));
-    VDE_TRY(registry_note_created(txn->image, id));
-    return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
-}
-
-vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name)
-{
-    VDE_TRY(check_user_dataset(id));
-    struct txn_mark mark = txn_mark(txn);
-    return txn_rewind(txn, &mark, create_dataset(txn, id, name));
-}
-
-vde_status vde_txn_dataset_drop(vde_txn *txn, uint64_t id)
-{
-    VDE_TRY(check_user_dataset(id));
-    VDE_TRY(touch(txn, id));
-    vde_view *view;
-    struct dataset_record record;
-    VDE_TRY(vde_view_open_pending(txn->image, &view));
-    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
-    vde_status status = map_dataset_record(&catalog, id, &record);
-    vde_view_close(view);
-    VDE_TRY(status);
-    uint8_t key[CATALOG_KEY_MAX];
-    if (record.name[0])
-        VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_name(key, record.name, strlen(record.name)), VALUE_DELETE, NULL,
-                       0));
-    txn->frees = true;
-    return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 'd', id), VALUE_INLINE, NULL, 0);
-}
-
 vde_status vde_txn_put(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, const void *value,
                        size_t value_size)
 {
-    VDE_TRY(check_user_dataset(dataset));
+    VDE_TRY(txn_check_user_dataset(dataset));
     VDE_TRY(check_key(key_size));
     if (value_size > VDE_VALUE_MAX)
         return fail_as(VDE_TOO_LARGE, "value|%zu bytes|at most %u", value_size, VDE_VALUE_MAX);
-    VDE_TRY(touch(txn, dataset));
+    VDE_TRY(txn_touch(txn, dataset));
     if (value_size <= STREAM_INLINE_MAX && value_size <= log_record_limit(txn->image->log) / 2)
         return txn_op(txn, dataset, key, key_size, VALUE_INLINE, value, value_size);
     return txn_spill(txn, dataset, key, key_size, value, value_size);
@@ -246,48 +166,10 @@ vde_status vde_txn_put(vde_txn *txn, uint64_t dataset, const void *key, size_t k
 
 vde_status vde_txn_delete(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size)
 {
-    VDE_TRY(check_user_dataset(dataset));
+    VDE_TRY(txn_check_user_dataset(dataset));
     VDE_TRY(check_key(key_size));
-    VDE_TRY(touch(txn, dataset));
+    VDE_TRY(txn_touch(txn, dataset));
     return txn_op(txn, dataset, key, key_size, VALUE_DELETE, NULL, 0);
-}
-
-vde_status vde_txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag)
-{
-    VDE_TRY(check_user_dataset(dataset));
-    if (tag == 0)
-        return fail_as(VDE_INVAL, "snapshot tag|0|any other number");
-    VDE_TRY(touch(txn, dataset));
-    struct disk_snapshot disk;
-    memset(&disk, 0, sizeof disk);
-    uint8_t key[CATALOG_KEY_MAX];
-    size_t key_size = key_snapshot(key, dataset, tag);
-    /* A snapshot is an LSN: two in one record would be the same one under two names. */
-    for (size_t i = 0; i < txn->absent_count; i++)
-        if (txn->absent[i].key_size == key_size && memcmp(txn->absent[i].key, key, 9) == 0)
-            return fail_as(VDE_EXISTS, "dataset %llu|a snapshot made by this transaction|one a transaction",
-                           (unsigned long long)dataset);
-    struct txn_mark mark = txn_mark(txn);
-    vde_status status = require_absent(txn, key, key_size, "snapshot");
-    if (status == VDE_OK)
-        status = txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &disk, sizeof disk);
-    return txn_rewind(txn, &mark, status);
-}
-
-vde_status vde_txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag)
-{
-    VDE_TRY(check_user_dataset(dataset));
-    VDE_TRY(touch(txn, dataset));
-    vde_view *view;
-    struct map map;
-    VDE_TRY(vde_view_open_pending(txn->image, &view));
-    struct map catalog = map_catalog(view->layers, &txn->image->store, &txn->image->label.layout, view->lsn);
-    vde_status status = map_open(&catalog, dataset, tag, &map);
-    vde_view_close(view);
-    VDE_TRY(status);
-    uint8_t key[CATALOG_KEY_MAX];
-    txn->frees = true;
-    return txn_op(txn, DATASET_CATALOG, key, key_snapshot(key, dataset, tag), VALUE_DELETE, NULL, 0);
 }
 
 /* Where this transaction leaves a stream; a new place when it has not touched it yet. */
@@ -308,7 +190,7 @@ static vde_status append_place(vde_txn *txn, uint64_t stream, struct append **re
 vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64_t time_us, const void *data,
                           size_t size)
 {
-    VDE_TRY(check_user_dataset(stream));
+    VDE_TRY(txn_check_user_dataset(stream));
     if (size > VDE_VALUE_MAX)
         return fail_as(VDE_TOO_LARGE, "stream entry|%zu bytes|at most %u", size, VDE_VALUE_MAX);
     struct append *append;
@@ -362,15 +244,6 @@ vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64
     txn->ops_size += op_size(16, value_size);
     txn->count++;
     return VDE_OK;
-}
-
-vde_status vde_txn_stream_drop(vde_txn *txn, uint64_t stream)
-{
-    VDE_TRY(check_user_dataset(stream));
-    VDE_TRY(registry_load_stream(txn->image, stream));
-    uint8_t key[CATALOG_KEY_MAX];
-    txn->frees = true;
-    return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 's', stream), VALUE_INLINE, NULL, 0);
 }
 
 vde_status txn_own_extent(vde_txn *txn, uint64_t address, uint64_t blocks)

@@ -11,11 +11,13 @@ struct append {
     bool timed, untimed;
 };
 
-struct absent_key {
+/* A catalog key that must (not) exist when the transaction is submitted. */
+struct condition {
     uint8_t key[CATALOG_KEY_MAX];
     size_t key_size;
+    bool present;        /* must exist; else must not */
     const char *what;
-    uint64_t generation; /* of the trees in which it was found absent */
+    uint64_t generation; /* of the trees in which it was found to hold */
 };
 
 struct extent {
@@ -31,8 +33,8 @@ struct vde_txn {
     size_t touched_count, touched_capacity;
     struct append *appends; /* streams and the numbers they get */
     size_t append_count, append_capacity;
-    struct absent_key *absent; /* catalog keys that must not exist at submit */
-    size_t absent_count, absent_capacity;
+    struct condition *conditions;
+    size_t condition_count, condition_capacity;
     struct extent *extents; /* allocated for this transaction: given back if it is never submitted */
     size_t extent_count, extent_capacity;
     size_t *patches;        /* places of entry times that become the transaction's time */
@@ -44,7 +46,7 @@ struct vde_txn {
 
 /* A call that fails leaves no operations behind: rewind passes `status` on. */
 struct txn_mark {
-    size_t ops_size, absent_count, patch_count;
+    size_t ops_size, condition_count, patch_count;
     uint32_t count;
 };
 struct txn_mark txn_mark(const vde_txn *txn);
@@ -62,8 +64,20 @@ vde_status registry_load_stream(struct vde_image *image, uint64_t stream);
 /* A dataset that a transaction being built creates: nobody else can know its id. */
 vde_status registry_note_created(struct vde_image *image, uint64_t dataset);
 
-/* Look again, in the trees of now, for keys that must not exist: EXISTS names the first that does. */
-vde_status txn_check_absent(vde_txn *txn);
+/* Add a condition and look whether it holds. */
+vde_status txn_condition(vde_txn *txn, const struct condition *condition);
+/* Look again, in the trees of now: EXISTS or NOT_FOUND names the first that does not hold. */
+vde_status txn_check_conditions(vde_txn *txn);
+vde_status txn_condition_failed(const struct condition *condition);
+/* The dataset must exist at submit. */
+vde_status txn_touch(vde_txn *txn, uint64_t dataset);
+vde_status txn_check_user_dataset(uint64_t dataset);
+
+/* txn_catalog.c: create a dataset of any kind; a clone's record brings its root and origin along. */
+vde_status txn_dataset_create(vde_txn *txn, const struct dataset_record *record);
+/* Snapshot a dataset, or with DATASET_CATALOG the image. `name` may be empty. */
+vde_status txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name);
+vde_status txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag);
 
 /* batch.c: last entry of a stream in a map of the history dataset. NOT_FOUND when it has none. */
 struct map;

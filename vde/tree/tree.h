@@ -54,6 +54,17 @@ vde_status tree_apply(const struct tree_writer *writer, uint64_t tree, struct tr
                       size_t count);
 
 /* Drop every node and owned extent of a version: calls writer->drop for each. Bounded memory. */
+struct tree_drop {
+    uint64_t keep_through; /* what was born up to here belongs to somebody else */
+    uint64_t budget;       /* leaves to read still, at least 1; counted down */
+    vde_status (*record)(void *context, const struct node_record *record); /* sees every record that goes; may be NULL */
+    uint8_t resume[NODE_KEY_MAX]; /* in: where the step before stopped; out: where to go on */
+    size_t resume_size;
+    bool done;             /* out: nothing is left */
+};
+/* One step: begins at `resume`, ends when the budget is used up. Nothing wholly before `resume` is read. */
+vde_status tree_drop_some(const struct tree_writer *writer, uint64_t tree, const struct tree_root *root,
+                          struct tree_drop *step);
 vde_status tree_drop_all(const struct tree_writer *writer, uint64_t tree, const struct tree_root *root);
 
 struct tree_value {
