@@ -14,6 +14,7 @@
 #include "base/lock.h"
 #include "io/request.h"
 #include "io/ring.h"
+#include "io/uring_queue.h"
 
 #define RINGS_MAX 8u
 
@@ -121,6 +122,11 @@ static void uring_info(struct vde_device *device, struct vde_device_info *ret_in
     *ret_info = ((struct uring_device *)device)->file.info;
 }
 
+static vde_status uring_open_queue(struct vde_device *device, uint32_t depth, struct vde_io_queue **ret_queue)
+{
+    return uring_queue_open(&((struct uring_device *)device)->file, depth, ret_queue);
+}
+
 static void uring_close(struct vde_device *device)
 {
     struct uring_device *uring = (struct uring_device *)device;
@@ -142,6 +148,7 @@ static const struct vde_device_ops uring_ops = {
     .discard = uring_discard,
     .info = uring_info,
     .close = uring_close,
+    .queue_open = uring_open_queue,
 };
 
 vde_status uring_open(const struct file *file, struct vde_device **ret_device)

@@ -7,40 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "io/simulated.h"
-#include "support/support.h"
+#include "backends.h"
 
-#define DEVICE_BYTES (8u << 20)
+static struct backend backends[] = {BACKENDS};
 
-struct backend {
-    char name[16];
-    char folder[16]; /* empty: the default */
-    char path[TMP_PATH_BYTES]; /* set when it is open */
-};
-
-static struct backend backends[] = {
-    {"uring", "", ""}, {"sync", "", ""}, {"uring", "/dev/shm", ""}, {"sync", "/dev/shm", ""},
-    {"auto", "", ""},  {"memory", "", ""}, {"simulated", "", ""},
-};
-
-static struct vde_device *open_backend(struct backend *backend)
+static struct vde_device *open_backend(const struct backend *backend)
 {
-    struct vde_device *device = NULL;
-    vde_status status;
-    backend->path[0] = '\0';
-    if (strcmp(backend->name, "memory") == 0) {
-        status = vde_device_memory(DEVICE_BYTES, &device);
-    } else if (strcmp(backend->name, "simulated") == 0) {
-        status = simulated_create(DEVICE_BYTES, 7, 0, &device);
-    } else {
-        tmp_path(backend->path, backend->folder[0] ? backend->folder : NULL, "contract");
-        status = vde_device_open(backend->path, backend->name, VDE_DEVICE_CREATE, DEVICE_BYTES, &device);
-    }
-    if (status == VDE_UNSUPPORTED)
-        cr_assert_fail("this machine forbids io_uring, which these tests need: %s", vde_last_error()->text);
-    cr_assert_eq(status, VDE_OK, "%s in '%s': %s", backend->name, backend->folder, vde_last_error()->text);
-    if (backend->path[0])
-        tmp_remove(backend->path); /* the device keeps the file; a failing test leaves nothing behind */
+    struct vde_device *device = backend_open(backend);
+    cr_assert_not_null(device, "%s in '%s': %s", backend->name, backend->folder, vde_last_error()->text);
     return device;
 }
 

@@ -42,7 +42,7 @@ struct vde_device_info {
     bool is_block_device;
     bool direct;            /* O_DIRECT in use */
     bool read_only;
-    char backend[16];       /* "uring", "sync", "memory", "simulated" or the caller's own name */
+    char backend[16];       /* "uring", "aio", "sync", "memory", "simulated" or the caller's own name */
     char note[160];         /* why this backend was chosen, e.g. "io_uring: Operation not permitted" */
     char model[64];         /* block devices: model string, else empty */
 };
@@ -61,28 +61,33 @@ struct vde_device_ops {
     void (*info)(struct vde_device *device, struct vde_device_info *ret_info);
     /* Release the device and `device` itself. */
     void (*close)(struct vde_device *device);
-    /* An asynchronous path of its own to the device for one thread, at most `depth` requests in flight. NULL: the device has
-     * none; vde_io_queue_open() then makes one that runs each request when it is submitted. */
+    /* An asynchronous path of its own to the device for one thread, at most `depth` requests in flight. NULL: the device
+     * has none; vde_io_queue_open() then makes one that gives run() what was submitted when it is kicked or reaped. */
     vde_status (*queue_open)(struct vde_device *device, uint32_t depth, struct vde_io_queue **ret_queue);
     /* Take note that the file or block device has grown; info() then tells the new size. NULL: it can't grow. */
     vde_status (*refresh)(struct vde_device *device);
 };
 
-/* Asynchronous requests; one thread at a time. `next` and `context` of a request are the submitter's. */
+/* Asynchronous requests. A queue belongs to one thread; another one may take it over while nothing is in flight. `next`
+ * and `context` of a request are the submitter's. Requests in flight are not ordered and must not overlap, unless all
+ * of them read. */
 struct vde_async_io {
     struct vde_io io;
     void *context;
     struct vde_async_io *next;
 };
 struct vde_io_queue_ops {
-    /* Hand over `count` requests; they and their buffers stay untouched until reaped. They may be started only by the next
-     * kick or reap. INVAL: more than `depth` in flight. */
+    /* Hand over `count` requests; they and their buffers stay untouched until reaped. They may be started only by the
+     * next kick or reap. One that no device takes comes back with the result INVAL or READ_ONLY. INVAL, and none of them
+     * is taken: more than `depth` would be in flight, or another thread's are. */
     vde_status (*submit)(struct vde_io_queue *queue, struct vde_async_io **ios, size_t count);
     /* Start what was handed over. */
     vde_status (*kick)(struct vde_io_queue *queue);
-    /* Take up to `max` completed ones; with `wait_for` > 0, waits until that many (or all in flight, if fewer) completed. */
+    /* Start what was handed over and take up to `max` completed ones; waits until `wait_for` (or `max`, or all in
+     * flight, if that is fewer) have completed, 0: doesn't wait. */
     size_t (*reap)(struct vde_io_queue *queue, struct vde_async_io **ret_ios, size_t max, size_t wait_for);
-    /* An eventfd that is signalled by completions; -1: none. */
+    /* An eventfd that is signalled by completions; -1: none. Ask for it before anything is in flight. When it is
+     * readable, read it, then reap until fewer than `max` come. */
     int (*fd)(struct vde_io_queue *queue);
     /* Nothing may be in flight. */
     void (*close)(struct vde_io_queue *queue);
@@ -90,7 +95,7 @@ struct vde_io_queue_ops {
 struct vde_io_queue {
     const struct vde_io_queue_ops *ops;
 };
-/* queue_open() of the device, or the generic one. Release with ops->close. */
+/* queue_open() of the device, or the generic one; `depth` is 1 to 4096. Release with ops->close, before the device. */
 VDE_API VDE_MUST_CHECK vde_status vde_io_queue_open(struct vde_device *device, uint32_t depth,
                                                     struct vde_io_queue **ret_queue);
 
@@ -104,13 +109,15 @@ VDE_API VDE_MUST_CHECK vde_status vde_device_memory(uint64_t size_bytes, struct 
 
 #define VDE_DEVICE_READ_ONLY 1u  /* open for reading: shared lock instead of exclusive */
 #define VDE_DEVICE_CREATE 2u     /* create the file if it is missing; set its size if it is smaller */
-#define VDE_DEVICE_DISCARD 8u    /* pass discards down to a regular file, too (punch holes); block devices get them always */
 #define VDE_DEVICE_NO_LOCK 4u    /* take no lock: only for peeking at label and superblocks under a writer */
+#define VDE_DEVICE_DISCARD 8u    /* discards punch holes into a regular file, too; block devices get them always */
 
-/* Open a regular file or block device. `backend` is "auto" (NULL means the same: uring, aio, sync in turn), "uring", "aio" or "sync"; a named backend
- * that is not there is VDE_UNSUPPORTED, never a silent fall-back. Takes an OFD lock (write lock, or read lock with
- * READ_ONLY) on the descriptor that does the I/O, and O_EXCL on block devices; VDE_BUSY if another process holds it.
- * `size_bytes` matters only with CREATE. On success the caller owns *ret_device: release with ops->close. */
+/* Open a regular file or block device. `backend` is "auto" (NULL means the same: uring, aio, sync in turn), "uring",
+ * "aio" or "sync"; a named backend that is not there is VDE_UNSUPPORTED, never a silent fall-back. Takes an OFD lock
+ * (write lock, or read lock with READ_ONLY) on the descriptor that does the I/O, and O_EXCL on block devices; VDE_BUSY
+ * if another process holds it. READ_ONLY: a block device that can't be written; UNSUPPORTED: one with blocks of more
+ * than 4096 bytes, or with zones that must be written in order. `size_bytes` matters only with CREATE. On success the
+ * caller owns *ret_device: release with ops->close. */
 VDE_API VDE_MUST_CHECK vde_status vde_device_open(const char *path, const char *backend, unsigned flags,
                                                   uint64_t size_bytes, struct vde_device **ret_device);
 
