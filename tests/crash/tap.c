@@ -91,7 +91,7 @@ static void tap_close(struct vde_device *device)
 
 void tap_init(struct tap *tap, struct vde_device *below)
 {
-    static const struct vde_device_ops ops = {tap_run, tap_flush, tap_discard, tap_info, tap_close};
+    static const struct vde_device_ops ops = {tap_run, tap_flush, tap_discard, tap_info, tap_close, NULL, NULL};
     *tap = (struct tap){.device = {&ops}, .below = below};
 }
 

@@ -236,6 +236,7 @@ vde_status merge_init(struct merge *merge, struct vde_image *image, struct overl
     merge->catalog = map_catalog(layers, &image->store, &image->label.layout, cut_lsn);
     merge->catalog.overlays[0] = overlay;
     merge->catalog.overlays[1] = NULL;
+    merge->after = image->sb.checkpoint_lsn;
     merge->through = cut_lsn;
     merge->catalog_dead = image->sb.catalog_dead;
     merge->catalog_dead_blocks = image->sb.catalog_dead_blocks;
