@@ -70,7 +70,8 @@ static void held_close(struct vde_device *device)
     free(held);
 }
 
-static const struct vde_device_ops held_ops = {held_run, held_flush, held_discard, held_info, held_close};
+static const struct vde_device_ops held_ops = {
+    .run = held_run, .flush = held_flush, .discard = held_discard, .info = held_info, .close = held_close};
 
 static struct held *held_image(uint64_t bytes)
 {
