@@ -21,6 +21,14 @@ enum mutation {
     MUTATE_CUT_WAIT = 10,         /* the checkpoint does not wait until its cut is durable */
     MUTATE_SNAPSHOT_DEAD = 11,    /* blocks that a snapshot sees are freed */
     MUTATE_FLUSH_RETRY = 12,      /* a failed flush does not poison */
+    MUTATE_SNAPSHOT_STAGE = 13,   /* a snapshot shows one record too many */
+    MUTATE_CLONE_ORIGIN = 14,     /* a clone frees what it shares with its origin */
+    MUTATE_EXPECTED_BLOCKS = 15,  /* a read-modify-write does not see that its blocks changed */
+    MUTATE_PARTIAL_FRAME = 16,    /* part of a compressed frame is overwritten without the rest */
+    MUTATE_IMAGE_SNAPSHOT = 17,   /* blocks that only an image snapshot sees are freed */
+    MUTATE_ZOMBIE_BLOCKED = 18,   /* what an image snapshot or clone still needs is freed as soon as it is dropped */
+    MUTATE_VOLUME_FLUSH = 19,     /* flushing a volume does not wait for its records */
+    MUTATE_BLOCK_CHECKSUM = 20,   /* blocks of volumes are not verified */
 };
 
 #define MUTATED(which) (VDE_MUTATE == (which))

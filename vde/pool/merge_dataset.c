@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "pool/merge.h"
 #include "tree/spill.h"
 
@@ -129,7 +130,7 @@ static vde_status stage(struct merge *merge, struct dataset_record *record, uint
     struct changes changes = {0};
     uint64_t nodes = record->root.nodes;
     merge->writer.birth = through;
-    merge->newest_snapshot = max_u64(record->newest_snapshot, merge->newest_image);
+    merge->newest_snapshot = max_u64(record->newest_snapshot, MUTATED(MUTATE_IMAGE_SNAPSHOT) ? 0 : merge->newest_image);
     vde_status status = merge_collect(merge, record->id, after, through, &changes);
     if (status == VDE_OK && changes.count > 0)
         status = tree_apply(&merge->writer, record->tree, &record->root, changes.ops, changes.count);
@@ -180,7 +181,7 @@ vde_status merge_dataset(struct merge *merge, struct dataset_record *record)
     struct overlay_entry snapshot;
     VDE_TRY(roll_back(merge, record, &after));
     while (next_snapshot(merge, record->id, after, &snapshot)) {
-        VDE_TRY(stage(merge, record, after, snapshot.lsn));
+        VDE_TRY(stage(merge, record, after, snapshot.lsn + MUTATED(MUTATE_SNAPSHOT_STAGE)));
         VDE_TRY(note_snapshot(merge, record, &snapshot));
         after = snapshot.lsn;
     }

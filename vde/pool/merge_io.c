@@ -217,7 +217,7 @@ vde_status merge_drop(void *context, uint64_t tree, struct ptr p)
     struct merge *merge = context;
     (void)tree;
     merge->stored -= p.blocks;
-    if (p.birth <= merge->origin_lsn && !merge->free_all)
+    if (p.birth <= merge->origin_lsn && !merge->free_all && !MUTATED(MUTATE_CLONE_ORIGIN))
         return VDE_OK;
     if (merge->free_all || MUTATED(MUTATE_SNAPSHOT_DEAD) || merge->newest_snapshot == 0 || p.birth > merge->newest_snapshot)
         return runs_add(&merge->freed, p.address, p.blocks);

@@ -10,6 +10,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "pool/merge.h"
 
 #define ENTRY_BUDGET 65536u /* dead entries a checkpoint */
@@ -177,7 +178,7 @@ static vde_status is_blocked(struct merge *merge, const struct zombie *zombie, b
     uint8_t prefix[CATALOG_KEY_MAX];
     uint64_t born = zombie->record.lsn, before, after;
     *ret_blocked = false;
-    if (zombie->id == DATASET_CATALOG)
+    if (zombie->id == DATASET_CATALOG || MUTATED(MUTATE_ZOMBIE_BLOCKED))
         return VDE_OK;
     if (zombie->what == 'd') {
         uint8_t key[CATALOG_KEY_MAX];
