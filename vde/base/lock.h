@@ -8,7 +8,8 @@
 #include <stdbool.h>
 
 enum lock_rank {
-    LOCK_CHECKPOINT = 1, /* one checkpoint at a time */
+    LOCK_NAMES = 1,      /* one administrative change of volumes and snapshots at a time */
+    LOCK_CHECKPOINT,     /* one checkpoint at a time */
     LOCK_GATE,           /* append + apply; the cut */
     LOCK_GROUP,          /* the open commit group */
     LOCK_VIEWS,          /* list of pinned views and layer references */

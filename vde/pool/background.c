@@ -80,12 +80,14 @@ static void *run(void *argument)
         if (last != checkpointed && dirty_since == 0)
             dirty_since = monotonic_ms();
         bool old = dirty_since && monotonic_ms() - dirty_since >= image->checkpoint_ms;
-        if (old || checkpoint_due(image)) {
+        bool frees = atomic_load(&image->zombies_left);
+        if (old || frees || checkpoint_due(image)) {
             if (checkpoint_run(image, 0) == VDE_OK)
                 checkpointed = last;
             dirty_since = 0;
         }
-        idle = last == seen && last == checkpointed && log_durable_lsn(image->log) == last;
+        idle = last == seen && last == checkpointed && log_durable_lsn(image->log) == last &&
+               !atomic_load(&image->zombies_left);
         seen = last;
     }
     return NULL;

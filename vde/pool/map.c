@@ -78,6 +78,30 @@ vde_status map_dataset_record(const struct map *catalog, uint64_t dataset, struc
     return status;
 }
 
+vde_status map_snapshot_tag(const struct map *catalog, uint64_t dataset, const char *name, uint64_t *ret_tag)
+{
+    uint8_t key[CATALOG_KEY_MAX];
+    enum value_kind kind;
+    void *data = NULL;
+    size_t size, name_size = strlen(name);
+    uint64_t lsn;
+    if (name_size == 0 || name_size > SNAPSHOT_NAME_MAX)
+        return fail_as(VDE_INVAL, "snapshot name|%zu bytes|1 to %u", name_size, SNAPSHOT_NAME_MAX);
+    vde_status status = map_get(catalog, key, key_alias(key, dataset, name, name_size), &kind, &data, &size, &lsn);
+    if (status == VDE_NOT_FOUND)
+        return fail_as(VDE_NOT_FOUND, "snapshot \"%s\"|no such snapshot|an existing one", name);
+    VDE_TRY(status);
+    vde_le64 tag;
+    if (size == sizeof tag) {
+        memcpy(&tag, data, sizeof tag);
+        *ret_tag = le64_get(tag);
+    } else {
+        status = fail_corrupt("snapshot name \"%s\"|%zu bytes|8", name, size);
+    }
+    free(data);
+    return status;
+}
+
 vde_status map_snapshot_record(const struct map *catalog, uint64_t dataset, uint64_t tag,
                                struct snapshot_record *ret_record, bool *ret_merged)
 {

@@ -31,6 +31,8 @@ struct map map_catalog(const struct layers *layers, const struct tree_store *sto
                        uint64_t lsn);
 /* The record of a dataset: NOT_FOUND when it does not exist or is dropped. Engine datasets always exist. */
 vde_status map_dataset_record(const struct map *catalog, uint64_t dataset, struct dataset_record *ret_record);
+/* The tag of a named snapshot; NOT_FOUND. */
+vde_status map_snapshot_tag(const struct map *catalog, uint64_t dataset, const char *name, uint64_t *ret_tag);
 /* The snapshot `tag` of a dataset, merged or not: *ret_record.lsn is always set, the root only when *ret_merged. */
 vde_status map_snapshot_record(const struct map *catalog, uint64_t dataset, uint64_t tag,
                                struct snapshot_record *ret_record, bool *ret_merged);

@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/mutate.h"
 #include "pool/env.h"
+#include "pool/map.h"
 #include "pool/pool.h"
 
 #define DEFAULT_MEMORY (256ull << 20)
@@ -117,7 +118,26 @@ static vde_status start_writing(struct vde_image *image, struct log_start *start
     return checkpoint_run(image, CHECKPOINT_RECOVERY);
 }
 
-static vde_status load(struct vde_image *image)
+/* From now on every view of this read-only image is as of an image snapshot. */
+static vde_status open_snapshot(struct vde_image *image, const char *name)
+{
+    uint64_t lsn, tag;
+    struct layers *layers = layers_pin(image, false, &lsn);
+    struct map catalog = map_catalog(layers, &image->store, &image->label.layout, lsn);
+    struct snapshot_record snapshot;
+    bool merged = false;
+    vde_status status = map_snapshot_tag(&catalog, DATASET_CATALOG, name, &tag);
+    if (status == VDE_OK)
+        status = map_snapshot_record(&catalog, DATASET_CATALOG, tag, &snapshot, &merged);
+    layers_unpin(image, layers);
+    VDE_TRY(status);
+    atomic_store(&image->read_lsn, snapshot.lsn);
+    if (!merged) /* what was replayed, up to its LSN */
+        return VDE_OK;
+    return layers_start(image, image->sb.sequence, snapshot.root);
+}
+
+static vde_status load(struct vde_image *image, const char *snapshot)
 {
     struct disk_feature_names names;
     if (!image->read_only)
@@ -141,6 +161,8 @@ static vde_status load(struct vde_image *image)
         VDE_TRY(space_recently_freed(image->space, image->sb.sequence, note_freed, image));
     describe_open(image);
     atomic_store(&image->read_lsn, start.last_lsn);
+    if (snapshot)
+        return open_snapshot(image, snapshot);
     return image->read_only ? VDE_OK : start_writing(image, &start);
 }
 
@@ -153,6 +175,7 @@ static void release(struct vde_image *image)
         node_cache_destroy(image->cache);
     registry_done(&image->registry);
     free(image->deferred);
+    lock_done(&image->names_lock);
     lock_done(&image->checkpoint_lock);
     lock_done(&image->views_lock);
     if (image->owns_device)
@@ -174,9 +197,14 @@ static vde_status open_on(struct vde_device *device, bool owns, const struct vde
     image->env = env_or_default(opts->env);
     image->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY;
     image->checkpoint_ms = opts->checkpoint_ms ? opts->checkpoint_ms : DEFAULT_CHECKPOINT_MS;
+    lock_init(&image->names_lock, LOCK_NAMES);
     lock_init(&image->checkpoint_lock, LOCK_CHECKPOINT);
     lock_init(&image->views_lock, LOCK_VIEWS);
-    vde_status status = load(image);
+    vde_status status = VDE_OK;
+    if (opts->snapshot && !image->read_only)
+        status = fail_as(VDE_INVAL, "image snapshot|an open for writing|VDE_OPEN_READ_ONLY");
+    if (status == VDE_OK)
+        status = load(image, opts->snapshot);
     if (status == VDE_OK && !image->read_only && !(opts->flags & VDE_OPEN_NO_THREADS))
         status = background_start(image);
     if (status != VDE_OK) {

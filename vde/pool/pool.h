@@ -69,6 +69,7 @@ struct vde_image {
     struct pending active_pending, frozen_pending;
     uint64_t last_time_us;
 
+    struct lock names_lock;      /* held across a change of names: volumes, snapshots */
     struct lock checkpoint_lock;
     /* guarded by checkpoint_lock */
     struct superblock sb;

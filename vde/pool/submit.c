@@ -65,6 +65,8 @@ static vde_status validate(vde_txn *txn)
             return VDE_PIN_EXPIRED; /* the trees changed: look there again, outside the gate */
         else if (violated(image, &txn->conditions[i]))
             return txn_condition_failed(&txn->conditions[i]);
+    if (txn->newest.dataset && txn_newer_snapshot(txn))
+        return txn_not_newest(txn);
     for (size_t i = 0; i < txn->append_count; i++) {
         if (txn->appends[i].count == 0) /* the only call for this stream failed */
             continue;
@@ -166,7 +168,7 @@ vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
             VDE_TRY(txn_check_conditions(txn));
             continue;
         }
-        if (status == VDE_NOSPC && space_tries++ < SPACE_TRIES) {
+        if (status == VDE_NOSPC && (space_tries++ < SPACE_TRIES || atomic_load(&image->zombies_left))) {
             struct vde_error error;
             error_save(&error);
             VDE_TRY(checkpoint_run(image, 0));

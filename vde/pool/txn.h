@@ -37,6 +37,9 @@ struct vde_txn {
     size_t condition_count, condition_capacity;
     struct extent *extents; /* allocated for this transaction: given back if it is never submitted */
     size_t extent_count, extent_capacity;
+    struct {
+        uint64_t dataset, lsn; /* dataset 0: no such condition */
+    } newest;               /* this snapshot must be the newest */
     size_t *patches;        /* places of entry times that become the transaction's time */
     size_t patch_count, patch_capacity;
     uint64_t data_bytes;    /* written to the heap for this transaction */
@@ -75,9 +78,14 @@ vde_status txn_check_user_dataset(uint64_t dataset);
 
 /* txn_catalog.c: create a dataset of any kind; a clone's record brings its root and origin along. */
 vde_status txn_dataset_create(vde_txn *txn, const struct dataset_record *record);
-/* Snapshot a dataset, or with DATASET_CATALOG the image. `name` may be empty. */
-vde_status txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name);
+/* Snapshot a dataset, or with DATASET_CATALOG the image. `name` may be empty; `size_bytes` of a volume, else 0. */
+vde_status txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name, uint64_t size_bytes);
 vde_status txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag);
+/* Submit only while this snapshot is there and no newer one of the dataset or the image is: INVAL. */
+vde_status txn_require_newest(vde_txn *txn, uint64_t dataset, uint64_t tag, uint64_t lsn);
+/* Gate held: is there a newer one in the overlays? */
+bool txn_newer_snapshot(const vde_txn *txn);
+vde_status txn_not_newest(const vde_txn *txn);
 
 /* batch.c: last entry of a stream in a map of the history dataset. NOT_FOUND when it has none. */
 struct map;

@@ -15,6 +15,63 @@ vde_status txn_condition_failed(const struct condition *condition)
     return fail_as(VDE_EXISTS, "%s|exists already|a new one", condition->what);
 }
 
+vde_status txn_not_newest(const vde_txn *txn)
+{
+    return fail_as(VDE_INVAL, "snapshot of dataset %llu|newer snapshots of it or of the image|the newest (delete the newer "
+                   "ones first)", (unsigned long long)txn->newest.dataset);
+}
+
+/* In one overlay: a snapshot that a merge will know, whatever a newer overlay says of it. */
+static bool newer_in(const struct overlay *overlay, uint64_t dataset, uint64_t lsn)
+{
+    uint8_t key[CATALOG_KEY_MAX];
+    struct overlay_iterator iterator;
+    struct overlay_entry entry;
+    overlay_seek_within(&iterator, overlay, UINT64_MAX, DATASET_CATALOG, key, key_snapshot(key, dataset, 0));
+    for (; overlay_valid(&iterator); overlay_next(&iterator)) {
+        overlay_entry(&iterator, &entry);
+        if (entry.key_size != 17 || memcmp(entry.key, key, 9) != 0)
+            return false;
+        if (entry.kind != VALUE_DELETE && entry.lsn > lsn)
+            return true;
+    }
+    return false;
+}
+
+bool txn_newer_snapshot(const vde_txn *txn)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const struct overlay *overlay = txn->image->current->overlays[i];
+        if (overlay && (newer_in(overlay, txn->newest.dataset, txn->newest.lsn) ||
+                        newer_in(overlay, DATASET_CATALOG, txn->newest.lsn)))
+            return true;
+    }
+    return false;
+}
+
+/* The trees: the list of snapshots, zombies that hold blocks still included. */
+static vde_status check_newest(const vde_txn *txn, const struct map *catalog)
+{
+    const uint64_t lists[] = {txn->newest.dataset, DATASET_CATALOG};
+    for (unsigned i = 0; i < 2; i++) {
+        struct map_cursor *cursor;
+        uint8_t key[CATALOG_KEY_MAX];
+        VDE_TRY(map_cursor_open(catalog, key, key_lsn(key, lists[i], txn->newest.lsn + 1), &cursor));
+        bool newer = false;
+        if (map_cursor_valid(cursor)) {
+            const uint8_t *found;
+            size_t size;
+            struct map_value value;
+            map_cursor_record(cursor, &found, &size, &value);
+            newer = size == 17 && memcmp(found, key, 9) == 0;
+        }
+        map_cursor_close(cursor);
+        if (newer)
+            return txn_not_newest(txn);
+    }
+    return VDE_OK;
+}
+
 vde_status txn_check_conditions(vde_txn *txn)
 {
     vde_view *view;
@@ -37,6 +94,8 @@ vde_status txn_check_conditions(vde_txn *txn)
         status = holds ? VDE_OK : txn_condition_failed(condition);
         condition->generation = view->layers->generation;
     }
+    if (status == VDE_OK && txn->newest.dataset)
+        status = check_newest(txn, &catalog);
     vde_view_close(view);
     return status;
 }
@@ -121,11 +180,11 @@ vde_status vde_txn_dataset_drop(vde_txn *txn, uint64_t id)
     return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 'd', id), VALUE_INLINE, &zombie, sizeof zombie);
 }
 
-static vde_status create_snapshot(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name)
+static vde_status create_snapshot(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name, uint64_t size_bytes)
 {
     uint8_t key[CATALOG_KEY_MAX], value[SNAPSHOT_VALUE_MAX];
     size_t name_size = strlen(name), key_size = key_snapshot(key, dataset, tag);
-    struct snapshot_record record = {.created_us = image_now_us(txn->image)};
+    struct snapshot_record record = {.created_us = image_now_us(txn->image), .size_bytes = size_bytes};
     /* A snapshot is an LSN: two in one record would be the same one under two names. */
     for (size_t i = 0; i < txn->condition_count; i++)
         if (txn->conditions[i].key_size == key_size && memcmp(txn->conditions[i].key, key, 9) == 0)
@@ -143,12 +202,12 @@ static vde_status create_snapshot(vde_txn *txn, uint64_t dataset, uint64_t tag, 
     return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, &alias, sizeof alias);
 }
 
-vde_status txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name)
+vde_status txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag, const char *name, uint64_t size_bytes)
 {
     if (dataset != DATASET_CATALOG)
         VDE_TRY(txn_touch(txn, dataset));
     struct txn_mark mark = txn_mark(txn);
-    return txn_rewind(txn, &mark, create_snapshot(txn, dataset, tag, name));
+    return txn_rewind(txn, &mark, create_snapshot(txn, dataset, tag, name, size_bytes));
 }
 
 vde_status vde_txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag)
@@ -156,7 +215,7 @@ vde_status vde_txn_snapshot_create(vde_txn *txn, uint64_t dataset, uint64_t tag)
     VDE_TRY(txn_check_user_dataset(dataset));
     if (tag == 0)
         return fail_as(VDE_INVAL, "snapshot tag|0|any other number");
-    return txn_snapshot_create(txn, dataset, tag, "");
+    return txn_snapshot_create(txn, dataset, tag, "", 0);
 }
 
 static vde_status delete_snapshot(vde_txn *txn, uint64_t dataset, uint64_t tag, const struct snapshot_record *record)
@@ -192,6 +251,14 @@ vde_status vde_txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag)
 {
     VDE_TRY(txn_check_user_dataset(dataset));
     return txn_snapshot_delete(txn, dataset, tag);
+}
+
+vde_status txn_require_newest(vde_txn *txn, uint64_t dataset, uint64_t tag, uint64_t lsn)
+{
+    uint8_t key[CATALOG_KEY_MAX];
+    txn->newest.dataset = dataset;
+    txn->newest.lsn = lsn;
+    return require(txn, key, key_snapshot(key, dataset, tag), true, "snapshot"); /* looks at the lists, too */
 }
 
 vde_status vde_txn_stream_drop(vde_txn *txn, uint64_t stream)
