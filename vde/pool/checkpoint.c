@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/mutate.h"
+#include "pool/deferred.h"
 #include "pool/merge.h"
 #include "tree/spill.h"
 
@@ -79,13 +80,6 @@ static vde_status mark_named(struct vde_image *image, const struct overlay *over
     return VDE_OK;
 }
 
-static vde_status mark_runs(struct vde_image *image, const struct runs *runs, bool used)
-{
-    for (size_t i = 0; i < runs->count; i++)
-        VDE_TRY(space_mark(image->space, runs->items[i].address, runs->items[i].blocks, used));
-    return VDE_OK;
-}
-
 static vde_status defer(struct vde_image *image, uint64_t generation, const struct runs *runs)
 {
     size_t need = image->deferred_count + runs->count;
@@ -101,28 +95,6 @@ static vde_status defer(struct vde_image *image, uint64_t generation, const stru
         image->deferred[image->deferred_count++] =
             (struct deferred_run){generation, runs->items[i].address, runs->items[i].blocks};
     return VDE_OK;
-}
-
-/* Checkpoint `durable` is on the medium: runs dropped by earlier ones, that no pinned reader can reach, are free. */
-static void release_deferred(struct vde_image *image, uint64_t durable)
-{
-    uint64_t oldest = layers_oldest_generation(image), blocks = 0;
-    size_t kept = 0;
-    for (size_t i = 0; i < image->deferred_count; i++) {
-        struct deferred_run run = image->deferred[i];
-        if ((run.generation < durable && run.generation <= oldest) || MUTATED(MUTATE_EARLY_REUSE)) {
-            for (uint64_t b = 0; b < run.blocks; b++)
-                node_cache_forget(image->cache, run.address + b);
-            space_release(image->space, run.address, run.blocks);
-            continue;
-        }
-        blocks += run.blocks;
-        image->deferred[kept++] = run;
-    }
-    image->deferred_count = kept;
-    lock_take(&image->views_lock);
-    image->deferred_blocks = blocks;
-    lock_drop(&image->views_lock);
 }
 
 static struct superblock next_superblock(struct vde_image *image, const struct merge *merge, unsigned flags)
@@ -148,8 +120,8 @@ static struct superblock next_superblock(struct vde_image *image, const struct m
 static vde_status commit_checkpoint(struct vde_image *image, struct merge *merge, struct superblock *sb)
 {
     VDE_TRY(mark_named(image, merge->overlay));
-    VDE_TRY(mark_runs(image, &merge->allocated, true));
-    VDE_TRY(mark_runs(image, &merge->freed, false));
+    VDE_TRY(space_mark_many(image->space, merge->allocated.items, merge->allocated.count, true));
+    VDE_TRY(space_mark_many(image->space, merge->freed.items, merge->freed.count, false));
     VDE_TRY(defer(image, sb->sequence, &merge->freed));
     VDE_TRY(space_write(image->space, sb->sequence, sb));
     if (!MUTATED(MUTATE_SUPERBLOCK_FLUSH))
@@ -173,16 +145,15 @@ static void publish(struct vde_image *image, const struct superblock *sb, struct
     space_unreserve(image->space, reserved);
     log_retain(image->log, sb->log_previous);
     atomic_fetch_add(&image->checkpoints, 1);
-    release_deferred(image, sb->sequence);
+    deferred_release(image, sb->sequence);
 }
 
 static void give_up(struct vde_image *image, const struct merge *merge)
 {
-    for (size_t i = 0; i < merge->allocated.count; i++) {
+    for (size_t i = 0; i < merge->allocated.count; i++)
         for (uint64_t b = 0; b < merge->allocated.items[i].blocks; b++)
             node_cache_forget(image->cache, merge->allocated.items[i].address + b);
-        space_release(image->space, merge->allocated.items[i].address, merge->allocated.items[i].blocks);
-    }
+    space_release_many(image->space, merge->allocated.items, merge->allocated.count);
 }
 
 static vde_status run_locked(struct vde_image *image, unsigned flags)

@@ -7,9 +7,6 @@
 #include "pool/map.h"
 #include "pool/pool.h"
 
-struct run {
-    uint64_t address, blocks;
-};
 struct runs {
     struct run *items;
     size_t count, capacity;

@@ -194,6 +194,9 @@ static vde_status open_on(struct vde_device *device, bool owns, const struct vde
     image->device = device;
     image->owns_device = owns;
     image->read_only = (opts->flags & VDE_OPEN_READ_ONLY) != 0;
+    struct vde_device_info info;
+    device->ops->info(device, &info);
+    image->discards = info.is_block_device || (opts->flags & VDE_OPEN_DISCARD) != 0;
     image->env = env_or_default(opts->env);
     image->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY;
     image->checkpoint_ms = opts->checkpoint_ms ? opts->checkpoint_ms : DEFAULT_CHECKPOINT_MS;
@@ -230,7 +233,8 @@ vde_status vde_image_open(const char *path, const struct vde_open_opts *opts, vd
     if (!opts)
         opts = &default_opts;
     struct vde_device *device;
-    unsigned flags = opts->flags & VDE_OPEN_READ_ONLY ? VDE_DEVICE_READ_ONLY : 0;
+    unsigned flags = (opts->flags & VDE_OPEN_READ_ONLY ? VDE_DEVICE_READ_ONLY : 0) |
+                     (opts->flags & VDE_OPEN_DISCARD ? VDE_DEVICE_DISCARD : 0);
     uint64_t deadline = system_now_us(NULL) + (uint64_t)opts->wait_ms * 1000u;
     vde_status status = vde_device_open(path, opts->backend, flags, 0, &device);
     while (status == VDE_BUSY && system_now_us(NULL) < deadline) {

@@ -76,6 +76,7 @@ struct vde_image {
     struct deferred_run *deferred;
     size_t deferred_count, deferred_capacity;
     uint64_t cut_lsn, cut_time_us, cut_next_id; /* of the frozen overlay */
+    bool discards;       /* the device is told what is free */
 
     struct lock views_lock;
     /* guarded by views_lock */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* space.c -- allocation, release, reservation. Reading and writing of pages is in space_disk.c. */
+/* space.c -- what becomes of runs: claimed, released, marked. Finding free ones is in space_allocate.c, reading and writing of
+ * pages in space_disk.c. */
 #include "space/space_private.h"
 
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "space/bits.h"
+
+#define RUNS_A_HOLD 4096u /* of the lock, so that nobody who allocates waits long */
 
 static uint64_t overlap(uint64_t from, uint64_t to, const struct region *region)
 {
@@ -25,74 +28,6 @@ uint64_t space_page_total(const struct space *space, uint64_t page)
 uint64_t space_slop(uint64_t total)
 {
     return max_u64(total / 32, 16);
-}
-
-/* Blocks that `limit` may still take. */
-static uint64_t available(const struct space *space, enum space_limit limit)
-{
-    uint64_t slop = space_slop(space->total), kept = space->reserved;
-    if (limit == SPACE_NORMAL)
-        kept += slop;
-    else if (limit == SPACE_DELETE)
-        kept += slop / 4;
-    else
-        kept = 0;
-    return space->free > kept ? space->free - kept : 0;
-}
-
-static vde_status no_space(const struct space *space, uint64_t blocks, enum space_limit limit)
-{
-    return fail_as(VDE_NOSPC, "image|%llu KiB available of %llu KiB|%llu KiB",
-                   (unsigned long long)(available(space, limit) * 4), (unsigned long long)(space->total * 4),
-                   (unsigned long long)(blocks * 4));
-}
-
-/* Look for a run in one page from bit `from` on. */
-static vde_status try_page(struct space *space, uint64_t page, uint32_t from, uint32_t blocks, uint64_t *ret_address)
-{
-    struct page *p = &space->pages[page];
-    if (p->free < blocks)
-        return VDE_NOT_FOUND;
-    VDE_TRY(space_page_load(space, page));
-    if (p->free < blocks)
-        return VDE_NOT_FOUND;
-    uint32_t bit = bits_find_clear(p->busy, from, BITMAP_BITS, blocks);
-    if (bit == BITMAP_BITS)
-        return VDE_NOT_FOUND;
-    bits_set(p->busy, bit, blocks);
-    p->free -= blocks;
-    space->free -= blocks;
-    *ret_address = page * BITMAP_BITS + bit;
-    return VDE_OK;
-}
-
-/* Next fit from `start`, around the end once. */
-static vde_status search(struct space *space, uint64_t start, uint32_t blocks, uint64_t *ret_address)
-{
-    uint64_t pages = space->layout.alloc_pages, first = start / BITMAP_BITS;
-    for (uint64_t i = 0; i <= pages; i++) {
-        uint64_t page = (first + i) % pages;
-        uint32_t from = i == 0 ? (uint32_t)(start % BITMAP_BITS) : 0;
-        vde_status status = try_page(space, page, from, blocks, ret_address);
-        if (status != VDE_NOT_FOUND)
-            return status;
-    }
-    return VDE_NOT_FOUND;
-}
-
-vde_status space_allocate(struct space *space, enum space_class class, enum space_limit limit, uint32_t blocks,
-                          uint64_t *ret_address)
-{
-    lock_take(&space->lock);
-    vde_status status = VDE_NOT_FOUND;
-    if (blocks <= available(space, limit))
-        status = search(space, space->cursor[class], blocks, ret_address);
-    if (status == VDE_OK)
-        space->cursor[class] = *ret_address + blocks;
-    else if (status == VDE_NOT_FOUND)
-        status = no_space(space, blocks, limit);
-    lock_drop(&space->lock);
-    return status;
 }
 
 /* Call `change` for every part of a run that lies in one page. */
@@ -140,45 +75,47 @@ vde_status space_claim(struct space *space, uint64_t address, uint64_t blocks)
     return status;
 }
 
+/* How far to look for the ends of the free run that a release makes: beyond, the page counts as one run. */
+#define JOIN_BLOCKS 1024u
+
 static vde_status release_part(struct space *space, struct page *page, uint32_t bit, uint32_t count)
 {
     VDE_ASSERT(bits_count(page->busy, bit, count) == count);
     bits_clear(page->busy, bit, count);
     page->free += count;
     space->free += count;
+    uint32_t before = bits_clear_before(page->busy, bit, JOIN_BLOCKS);
+    uint32_t after = bits_clear_after(page->busy, bit + count, BITMAP_BITS, JOIN_BLOCKS);
+    bool joined = before < JOIN_BLOCKS && after < JOIN_BLOCKS;
+    space_raise_hint(space, (uint64_t)(page - space->pages), joined ? before + count + after : page->free);
     return VDE_OK;
 }
 
-void space_release(struct space *space, uint64_t address, uint64_t blocks)
+static void release_run(struct space *space, uint64_t address, uint64_t blocks)
 {
-    lock_take(&space->lock);
     /* The page is loaded: the run was allocated or marked through it. */
     vde_status status = each_page(space, address, blocks, release_part);
     VDE_ASSERT(status == VDE_OK);
     (void)status;
     if (address < space->cursor[SPACE_NODE])
         space->cursor[SPACE_NODE] = address;
+}
+
+void space_release(struct space *space, uint64_t address, uint64_t blocks)
+{
+    lock_take(&space->lock);
+    release_run(space, address, blocks);
     lock_drop(&space->lock);
 }
 
-vde_status space_reserve(struct space *space, uint64_t blocks, enum space_limit limit)
+void space_release_many(struct space *space, const struct run *runs, size_t count)
 {
-    lock_take(&space->lock);
-    vde_status status = VDE_OK;
-    if (blocks > available(space, limit))
-        status = no_space(space, blocks, limit);
-    else
-        space->reserved += blocks;
-    lock_drop(&space->lock);
-    return status;
-}
-
-void space_unreserve(struct space *space, uint64_t blocks)
-{
-    lock_take(&space->lock);
-    VDE_ASSERT(blocks <= space->reserved);
-    space->reserved -= blocks;
-    lock_drop(&space->lock);
+    for (size_t i = 0; i < count;) {
+        lock_take(&space->lock);
+        for (size_t end = min_u64(count, i + RUNS_A_HOLD); i < end; i++)
+            release_run(space, runs[i].address, runs[i].blocks);
+        lock_drop(&space->lock);
+    }
 }
 
 static vde_status mark_used(struct space *space, struct page *page, uint32_t bit, uint32_t count)
@@ -197,19 +134,30 @@ static vde_status mark_free(struct space *space, struct page *page, uint32_t bit
     return VDE_OK;
 }
 
+vde_status space_mark_many(struct space *space, const struct run *runs, size_t count, bool used)
+{
+    vde_status status = VDE_OK;
+    for (size_t i = 0; i < count && status == VDE_OK;) {
+        lock_take(&space->lock);
+        for (size_t end = min_u64(count, i + RUNS_A_HOLD); i < end && status == VDE_OK; i++) {
+            status = check_run(space, runs[i].address, runs[i].blocks);
+            if (status == VDE_OK)
+                status = each_page(space, runs[i].address, runs[i].blocks, used ? mark_used : mark_free);
+        }
+        lock_drop(&space->lock);
+    }
+    return status;
+}
+
 vde_status space_mark(struct space *space, uint64_t address, uint64_t blocks, bool used)
 {
-    VDE_TRY(check_run(space, address, blocks));
-    lock_take(&space->lock);
-    vde_status status = each_page(space, address, blocks, used ? mark_used : mark_free);
-    lock_drop(&space->lock);
-    return status;
+    return space_mark_many(space, &(struct run){address, blocks}, 1, used);
 }
 
 void space_counts(struct space *space, struct space_counts *ret_counts)
 {
     lock_take(&space->lock);
-    *ret_counts = (struct space_counts){space->total, space->free, space->used, space->reserved,
-                                        space_slop(space->total)};
+    *ret_counts = (struct space_counts){space->total,    space->free,            space->used,
+                                        space->reserved, space->volume_reserved, space_slop(space->total)};
     lock_drop(&space->lock);
 }

@@ -43,16 +43,17 @@ static vde_status read_slot(struct space *space, uint64_t page, unsigned slot, c
 /* Blocks outside history area and heap are never handed out. */
 static void mark_static(struct space *space, uint64_t page, uint8_t *busy)
 {
-    uint64_t base = page * BITMAP_BITS;
-    for (uint32_t bit = 0; bit < BITMAP_BITS;) {
-        bool allocatable = layout_allocatable(&space->layout, base + bit);
-        uint32_t end = bit + 1;
-        while (end < BITMAP_BITS && layout_allocatable(&space->layout, base + end) == allocatable)
-            end++;
-        if (!allocatable)
-            bits_set(busy, bit, end - bit);
-        bit = end;
+    static const enum region_kind kinds[] = {REGION_HISTORY, REGION_HEAP};
+    uint64_t base = page * BITMAP_BITS, at = base, end = base + BITMAP_BITS;
+    for (unsigned i = 0; i < 2 && at < end; i++) { /* history lies before the heap */
+        const struct region *region = layout_region(&space->layout, kinds[i]);
+        uint64_t stop = min_u64(region->block, end);
+        if (stop > at)
+            bits_set(busy, (uint32_t)(at - base), (uint32_t)(stop - at));
+        at = max_u64(at, region->block + region->blocks);
     }
+    if (at < end)
+        bits_set(busy, (uint32_t)(at - base), (uint32_t)(end - at));
 }
 
 vde_status space_page_load(struct space *space, uint64_t page)
@@ -81,6 +82,8 @@ vde_status space_page_load(struct space *space, uint64_t page)
     uint32_t busy = bits_count(bits, 0, BITMAP_BITS);
     space->free = space->free - p->free + (BITMAP_BITS - busy);
     p->free = BITMAP_BITS - busy;
+    p->longest = 0;
+    space_raise_hint(space, page, p->free);
     p->busy = bits;
     p->disk = bits + BITS_BYTES;
     return VDE_OK;
@@ -90,9 +93,11 @@ static vde_status create(struct vde_device *device, const struct layout *layout,
 {
     struct space *space = calloc(1, sizeof *space);
     struct page *pages = calloc(layout->alloc_pages, sizeof *pages);
-    if (!space || !pages) {
+    uint16_t *groups = calloc(space_groups(layout->alloc_pages), sizeof *groups);
+    if (!space || !pages || !groups) {
         free(space);
         free(pages);
+        free(groups);
         return fail_nomem("free space index");
     }
     lock_init(&space->lock, LOCK_SPACE);
@@ -100,6 +105,7 @@ static vde_status create(struct vde_device *device, const struct layout *layout,
     space->layout = *layout;
     space->seed = seed;
     space->pages = pages;
+    space->groups = groups;
     const struct region *heap = layout_region(layout, REGION_HEAP);
     space->cursor[SPACE_NODE] = heap->block;
     space->cursor[SPACE_HISTORY] = layout_region(layout, REGION_HISTORY)->block;
@@ -117,6 +123,7 @@ static void count_pages(struct space *space)
         space->total += total;
         space->free += space->pages[i].free;
         space->used += used;
+        space_raise_hint(space, i, space->pages[i].free);
     }
 }
 
@@ -185,6 +192,7 @@ void space_close(struct space *space)
     for (uint64_t i = 0; i < space->layout.alloc_pages; i++)
         free(space->pages[i].busy);
     free(space->pages);
+    free(space->groups);
     lock_done(&space->lock);
     free(space);
 }
@@ -257,17 +265,18 @@ static void hold_freed(struct space *space, uint64_t page, const struct disk_bit
                        void *context)
 {
     struct page *p = &space->pages[page];
-    for (uint32_t bit = 0; bit < BITMAP_BITS; bit++) {
-        if (p->busy[bit / 8] == 0xff && bit % 8 == 0) {
-            bit += 7;
+    uint32_t end;
+    for (uint32_t bit = 0; (bit = bits_find_clear(p->busy, bit, BITMAP_BITS, 1)) < BITMAP_BITS; bit = end) {
+        bool held = bit_get(other->bits, bit);
+        end = bit + 1;
+        while (end < BITMAP_BITS && !bit_get(p->busy, end) && bit_get(other->bits, end) == held)
+            end++;
+        if (!held)
             continue;
-        }
-        if (!bit_get(other->bits, bit) || bit_get(p->busy, bit))
-            continue;
-        bits_set(p->busy, bit, 1);
-        p->free--;
-        space->free--;
-        run(context, page * BITMAP_BITS + bit, 1);
+        bits_set(p->busy, bit, end - bit);
+        p->free -= end - bit;
+        space->free -= end - bit;
+        run(context, page * BITMAP_BITS + bit, end - bit);
     }
 }
 

@@ -341,21 +341,50 @@ void node_cache_destroy(struct node_cache *cache)
     free(cache);
 }
 
+static void forget_node(const struct node_cache *cache, struct shard *shard, struct node *node)
+{
+    unhash(cache, shard, node);
+    /* One that is still pinned is left to the clock. */
+    if (atomic_load_explicit(&node->pins, memory_order_acquire) == 0) {
+        node->next = shard->unused;
+        shard->unused = (uint32_t)(node - cache->nodes);
+    }
+}
+
 void node_cache_forget(struct node_cache *cache, uint64_t address)
 {
     uint64_t hash = mix(address);
     struct shard *shard = shard_of(cache, hash);
     lock_take(&shard->lock);
     struct node *node = find(cache, shard, hash, address);
-    if (node) {
-        unhash(cache, shard, node);
-        /* One that is still pinned is left to the clock. */
-        if (atomic_load_explicit(&node->pins, memory_order_acquire) == 0) {
-            node->next = shard->unused;
-            shard->unused = (uint32_t)(node - cache->nodes);
-        }
-    }
+    if (node)
+        forget_node(cache, shard, node);
     lock_drop(&shard->lock);
+}
+
+uint64_t node_cache_frames(struct node_cache *cache)
+{
+    uint64_t frames = 0;
+    for (unsigned i = 0; i < SHARDS; i++) {
+        lock_take(&cache->shards[i].lock);
+        frames += cache->shards[i].frames;
+        lock_drop(&cache->shards[i].lock);
+    }
+    return frames;
+}
+
+void node_cache_forget_if(struct node_cache *cache, bool (*gone)(void *context, uint64_t address), void *context)
+{
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard *shard = &cache->shards[i];
+        lock_take(&shard->lock);
+        for (uint32_t frame = 0; frame < shard->frames; frame++) {
+            struct node *node = &cache->nodes[frame * SHARDS + i];
+            if (node->hashed && gone(context, node->address))
+                forget_node(cache, shard, node);
+        }
+        lock_drop(&shard->lock);
+    }
 }
 
 void node_cache_counters(const struct node_cache *cache, uint64_t *ret_hits, uint64_t *ret_reads)

@@ -242,6 +242,166 @@ Test(space, damaged_bitmaps_are_corrupt)
     done(&f);
 }
 
+/* Free runs of the model: the longest within one bitmap page. */
+static uint32_t longest_free(const struct layout *layout, const uint8_t *busy)
+{
+    uint32_t longest = 0, run = 0;
+    for (uint64_t block = 0; block < layout->blocks; block++) {
+        run = block % BITMAP_BITS == 0 ? 0 : run;
+        run = busy[block] || !layout_allocatable(layout, block) ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+static uint64_t random_below(uint64_t *state, uint64_t limit)
+{
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return (*state >> 33) % limit;
+}
+
+/* Random allocations and releases against a byte a block: nothing twice, and long runs as long as there are any. */
+Test(space, runs_are_as_long_as_the_image_allows)
+{
+    struct fixture f = fixture(300 * MIB); /* three pages */
+    uint8_t *busy = calloc(1, f.layout.blocks);
+    uint64_t state = 5, address;
+    uint32_t blocks;
+    for (unsigned round = 0; round < 40; round++) {
+        for (unsigned i = 0; i < 1000; i++) {
+            uint32_t want = 1 + (uint32_t)random_below(&state, 64), min = 1 + (uint32_t)random_below(&state, want);
+            vde_status status = space_allocate_run(f.space, SPACE_DATA, SPACE_CHECKPOINT, want, min, &address, &blocks);
+            if (status != VDE_OK) {
+                cr_assert_eq(status, VDE_NOSPC);
+                cr_assert_lt(longest_free(&f.layout, busy), min);
+                continue;
+            }
+            cr_assert(blocks >= min && blocks <= want);
+            if (blocks < 16 && blocks < want && i % 16 == 0)
+                cr_assert_lt(longest_free(&f.layout, busy), 16);
+            for (uint32_t b = 0; b < blocks; b++) {
+                cr_assert(layout_allocatable(&f.layout, address + b) && !busy[address + b]);
+                busy[address + b] = 1;
+            }
+        }
+        struct run runs[2000];
+        size_t count = 0;
+        for (unsigned i = 0; i < 2000 && round < 35; i++) {
+            address = random_below(&state, f.layout.blocks);
+            if (busy[address])
+                runs[count++] = (struct run){address, 1};
+            busy[address] = 0;
+        }
+        space_release_many(f.space, runs, count);
+    }
+    uint64_t used = 0;
+    for (uint64_t block = 0; block < f.layout.blocks; block++)
+        used += busy[block];
+    cr_assert_eq(counts(&f).free, counts(&f).total - used);
+    free(busy);
+    done(&f);
+}
+
+Test(space, small_holes_are_used_when_nothing_else_is_left)
+{
+    struct fixture f = fixture(4 * MIB);
+    uint64_t address, all[1024], count = 0, got = 0;
+    uint32_t blocks;
+    while (space_allocate(f.space, SPACE_DATA, SPACE_CHECKPOINT, 1, &address) == VDE_OK)
+        all[count++] = address;
+    for (uint64_t i = 0; i < 100; i++) /* never two neighbours */
+        space_release(f.space, all[i * 3], 1);
+    space_release(f.space, all[401], 1);
+    space_release(f.space, all[402], 1);
+    space_release(f.space, all[403], 1);
+    EXPECT(VDE_NOSPC, space_allocate_run(f.space, SPACE_DATA, SPACE_CHECKPOINT, 32, 4, &address, &blocks));
+    OK(space_allocate_run(f.space, SPACE_DATA, SPACE_CHECKPOINT, 32, 1, &address, &blocks));
+    cr_assert_eq(blocks, 3, "the longest class first");
+    while (space_allocate_run(f.space, SPACE_DATA, SPACE_CHECKPOINT, 32, 1, &address, &blocks) == VDE_OK)
+        got += blocks;
+    cr_assert_eq(got, 100);
+    cr_assert_eq(counts(&f).free, 0);
+    done(&f);
+}
+
+Test(space, nodes_stay_at_the_low_end)
+{
+    struct fixture f = fixture(300 * MIB);
+    uint64_t heap = layout_region(&f.layout, REGION_HEAP)->block;
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_eq(allocate(&f, SPACE_NODE, 1), heap + i);
+    space_release(f.space, heap + 17, 1);
+    space_release(f.space, heap + 500, 2);
+    cr_assert_eq(allocate(&f, SPACE_NODE, 1), heap + 17);
+    cr_assert_eq(allocate(&f, SPACE_NODE, 1), heap + 500);
+    cr_assert_eq(allocate(&f, SPACE_NODE, 1), heap + 501);
+    cr_assert_eq(allocate(&f, SPACE_NODE, 1), heap + 1000);
+    done(&f);
+}
+
+Test(space, volumes_keep_what_they_reserved)
+{
+    struct fixture f = fixture(4 * MIB);
+    struct space_counts c = counts(&f);
+    uint64_t normal = c.total - c.slop, address;
+    uint32_t blocks, covered;
+    EXPECT(VDE_NOSPC, space_reserve_volume(f.space, normal + 1));
+    OK(space_reserve_volume(f.space, 300));
+    cr_assert_eq(counts(&f).volume_reserved, 300);
+    while (space_allocate(f.space, SPACE_DATA, SPACE_NORMAL, 1, &address) == VDE_OK)
+        ;
+    cr_assert_eq(counts(&f).free, 300 + c.slop);
+    EXPECT(VDE_NOSPC, space_reserve(f.space, 1, SPACE_NORMAL));
+    OK(space_allocate_volume(f.space, 20, 32, 1, &address, &blocks, &covered));
+    cr_assert(blocks == 32 && covered == 20, "%u blocks, %u covered", blocks, covered);
+    cr_assert_eq(counts(&f).volume_reserved, 280);
+    space_release(f.space, address, blocks);
+    space_restore_volume(f.space, covered);
+    for (unsigned i = 0; i < 300; i++)
+        OK(space_allocate_volume(f.space, 1, 1, 1, &address, &blocks, &covered));
+    cr_assert_eq(counts(&f).volume_reserved, 0);
+    uint64_t replaced = 0;
+    while (space_allocate_volume(f.space, 0, 1, 1, &address, &blocks, &covered) == VDE_OK)
+        replaced++;
+    cr_assert_eq(replaced, c.slop - c.slop / 2, "what replaces blocks may use a part of the slop");
+    OK(space_reserve(f.space, c.slop / 2 - c.slop / 4, SPACE_DELETE));
+    space_restore_volume(f.space, 9);
+    space_unreserve_volume(f.space, 9);
+    done(&f);
+}
+
+/* Against a bit at a time. */
+Test(bits, searches)
+{
+    uint8_t bits[64];
+    uint64_t state = 9;
+    for (unsigned round = 0; round < 3000; round++) {
+        for (unsigned i = 0; i < sizeof bits; i++)
+            bits[i] = (uint8_t)random_below(&state, 256);
+        for (unsigned i = 0; i < round % 4; i++)
+            bits_clear(bits, (uint32_t)random_below(&state, 300), (uint32_t)random_below(&state, 200));
+        uint32_t end = 300 + (uint32_t)random_below(&state, 213), from = (uint32_t)random_below(&state, end);
+        uint32_t count = 1 + (uint32_t)random_below(&state, round % 2 ? 20 : 150), run = 0, found = end, set = 0;
+        for (uint32_t i = from; i < end && found == end; i++) {
+            run = bit_get(bits, i) ? 0 : run + 1;
+            if (run == count)
+                found = i + 1 - count;
+        }
+        cr_assert_eq(bits_find_clear(bits, from, end, count), found);
+        for (uint32_t i = from; i < end; i++)
+            set += bit_get(bits, i);
+        cr_assert_eq(bits_count(bits, from, end - from), set);
+        uint32_t after = 0, before = 0;
+        while (from + after < end && after < count && !bit_get(bits, from + after))
+            after++;
+        cr_assert_eq(bits_clear_after(bits, from, end, count), after);
+        while (before < from && !bit_get(bits, from - before - 1))
+            before++;
+        uint32_t got = bits_clear_before(bits, from, count);
+        cr_assert(got == before || (got >= count && got < before));
+    }
+}
+
 Test(bits, runs)
 {
     uint8_t bits[64] = {0};

@@ -55,6 +55,7 @@ struct vde_open_opts {
 };
 #define VDE_OPEN_READ_ONLY 1u
 #define VDE_OPEN_NO_THREADS 2u /* no background thread: checkpoints only when asked for or when the log is full */
+#define VDE_OPEN_DISCARD 4u    /* tell a regular file, too, what is free (holes); block devices are told always */
 #define VDE_OPEN_OPTS_INIT { sizeof(struct vde_open_opts), 0, 0, 0, 0, 0, 0, 0 }
 
 /* Open an image. Read-write: recovers (replays the log, verifies the unacknowledged tail, writes a full checkpoint with a
