@@ -19,10 +19,10 @@ function(vde_library name core map headers)
 endfunction()
 
 vde_library(vde vde_core ${CMAKE_SOURCE_DIR}/vde/libvde.map ${CMAKE_SOURCE_DIR}/vde/include)
-target_link_libraries(vde PRIVATE PkgConfig::ENGINE_DEPS Threads::Threads)
-target_link_libraries(vde_static INTERFACE $<BUILD_INTERFACE:PkgConfig::ENGINE_DEPS>
-                      $<INSTALL_INTERFACE:uring> $<INSTALL_INTERFACE:xxhash> $<INSTALL_INTERFACE:zstd>
-                      Threads::Threads)
+target_link_libraries(vde PRIVATE PkgConfig::ENGINE_DEPS ${AIO_LIBRARY} Threads::Threads)
+target_link_libraries(vde_static INTERFACE $<BUILD_INTERFACE:PkgConfig::ENGINE_DEPS> $<BUILD_INTERFACE:${AIO_LIBRARY}>
+                      $<INSTALL_INTERFACE:uring> $<INSTALL_INTERFACE:aio> $<INSTALL_INTERFACE:xxhash>
+                      $<INSTALL_INTERFACE:zstd> Threads::Threads)
 
 if(TARGET lakehouse_core)
   vde_library(lakehouse lakehouse_core ${CMAKE_SOURCE_DIR}/lakehouse/liblakehouse.map

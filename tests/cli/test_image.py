@@ -134,15 +134,16 @@ class Info(VdectlCase):
         self.assertFalse(info["busy"])
         self.assertEqual(info["size_bytes"], 64 * MIB)
         self.assertEqual(info["superblock"]["copies"], 2)
-        self.assertIn(info["device"]["backend"], ("uring", "sync"))
+        self.assertIn(info["device"]["backend"], ("uring", "aio", "sync"))
         self.assertIn("log", [region["name"] for region in info["regions"]])
         regions = sorted((region["offset_bytes"], region["size_bytes"]) for region in info["regions"])
         for (start, size), (following, _) in zip(regions, regions[1:]):
             self.assertLessEqual(start + size, following, "regions overlap")
 
     def test_named_backend(self):
-        info = self.run_json("info", "info", self.image, "--backend", "sync")
-        self.assertEqual(info["device"]["backend"], "sync")
+        for backend in ("uring", "aio", "sync"):
+            info = self.run_json("info", "info", self.image, "--backend", backend)
+            self.assertEqual(info["device"]["backend"], backend)
 
     def test_under_a_writer_label_and_superblock_are_still_shown(self):
         whole = self.run_json("info", "info", self.image)

@@ -10,7 +10,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/vde-mutation-XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 cc=${VDE_CC:-cc}
 flags=(-std=c11 -D_GNU_SOURCE -DVDE_ASSERTIONS=1 -O1 -g -w -Ivde/include -Ivde -Itests -Itests/support)
-libraries=(-luring -lxxhash -lzstd -lpthread -lm)
+libraries=(-luring -laio -lxxhash -lzstd -lpthread -lm)
 wanted=" $* "
 
 object() { echo "$work/$1/$(tr / _ <<<"$2").o"; }

@@ -69,7 +69,7 @@ _vdectl_options()
 _vdectl_values()
 {
     case $1 in
-    --backend) echo "auto uring sync" ;;
+    --backend) echo "auto uring aio sync" ;;
     --format) echo "delta iceberg" ;;
     --wait) echo "0 1s 10s 30s 5m" ;;
     --limit) echo "0 20 100" ;;

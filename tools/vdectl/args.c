@@ -149,8 +149,9 @@ static int take_common(struct cli *cli)
     if (wait && !parse_duration_ms(wait, &cli->wait_ms))
         return cli_usage(cli, "--wait", wait, "a duration like 30s, 500ms or 0");
     const char *backend = cli_option(cli, "backend");
-    if (backend && strcmp(backend, "auto") != 0 && strcmp(backend, "uring") != 0 && strcmp(backend, "sync") != 0)
-        return cli_usage(cli, "--backend", backend, "auto, uring or sync");
+    if (backend && strcmp(backend, "auto") != 0 && strcmp(backend, "uring") != 0 && strcmp(backend, "aio") != 0 &&
+        strcmp(backend, "sync") != 0)
+        return cli_usage(cli, "--backend", backend, "auto, uring, aio or sync");
     return CLI_DONE;
 }
 

@@ -6,7 +6,7 @@
 
 const struct cli_option cli_common_options[] = {
     {"image", "IMAGE", "the image, in place of the first argument (also -i, or VDE_IMAGE in the environment)"},
-    {"backend", "auto|uring|sync", "how to do I/O; a named backend that is not there is an error"},
+    {"backend", "auto|uring|aio|sync", "how to do I/O; a named backend that is not there is an error"},
     {"wait", "TIME", "how long to wait for an image that is in use: 30s, 500ms, 0"},
     {"bytes", NULL, "print sizes in bytes"},
     {"json", NULL, "print one JSON value instead of text; errors too"},

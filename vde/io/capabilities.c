@@ -15,6 +15,7 @@
 #include "base/checksum.h"
 #include "base/compress.h"
 #include "base/fail.h"
+#include "io/aio.h"
 #include "io/file_probe.h"
 #include "io/request.h"
 #include "io/uring.h"
@@ -84,6 +85,14 @@ static void try_uring(struct vde_capability *entry, struct scratch *scratch)
     (void)scratch;
     char reason[128];
     bool works = uring_works(reason, sizeof reason);
+    say(entry, works, "%s", reason);
+}
+
+static void try_aio(struct vde_capability *entry, struct scratch *scratch)
+{
+    (void)scratch;
+    char reason[128];
+    bool works = aio_works(reason, sizeof reason);
     say(entry, works, "%s", reason);
 }
 
@@ -175,9 +184,9 @@ static const struct {
     bool needs_file;
     void (*attempt)(struct vde_capability *entry, struct scratch *scratch);
 } attempts[] = {
-    {"io_uring", false, try_uring},  {"o_direct", true, try_direct},    {"ofd_lock", true, try_lock},
-    {"rwf_dsync", true, try_dsync},  {"eventfd", false, try_eventfd},   {"zstd", false, try_zstd},
-    {"xxh3", false, try_xxh3},
+    {"io_uring", false, try_uring},  {"libaio", false, try_aio},        {"o_direct", true, try_direct},
+    {"ofd_lock", true, try_lock},    {"rwf_dsync", true, try_dsync},    {"eventfd", false, try_eventfd},
+    {"zstd", false, try_zstd},       {"xxh3", false, try_xxh3},
 };
 
 vde_status vde_capabilities(const char *folder, struct vde_capability *ret_list, size_t capacity, size_t *ret_count)

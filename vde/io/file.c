@@ -2,6 +2,7 @@
 /* file.c -- open, lock and describe the file or block device under an image. */
 #include "io/file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -126,6 +127,11 @@ static vde_status sync_folder(const char *path)
     return status;
 }
 
+static uint64_t round_down(uint64_t bytes)
+{
+    return bytes / REQUEST_UNIT_BYTES * REQUEST_UNIT_BYTES;
+}
+
 /* Learn the size, after growing a regular file to what CREATE asked for. */
 static vde_status set_size(struct file *file, unsigned flags, uint64_t wanted)
 {
@@ -141,7 +147,7 @@ static vde_status set_size(struct file *file, unsigned flags, uint64_t wanted)
             return vde_error_errno(wanted > INT64_MAX ? EFBIG : errno, file->path, "set the file's size");
         size = wanted;
     }
-    info->size_bytes = size / REQUEST_UNIT_BYTES * REQUEST_UNIT_BYTES;
+    info->size_bytes = round_down(size);
     if (info->size_bytes == 0)
         return fail_as(VDE_INVAL, "%s|%llu bytes|an image of at least %u bytes (empty or truncated?)", file->path,
                        (unsigned long long)size, REQUEST_UNIT_BYTES);
@@ -169,6 +175,7 @@ vde_status file_open(const char *path, unsigned flags, uint64_t size_bytes, stru
     if (!file.path)
         return fail_nomem("path");
     file.info.read_only = flags & VDE_DEVICE_READ_ONLY;
+    file.punch = flags & VDE_DEVICE_DISCARD;
     vde_status status = open_path(path, flags, &created, &file.fd);
     if (status == VDE_OK)
         status = prepare(&file, flags, size_bytes, created);
@@ -182,6 +189,26 @@ vde_status file_open(const char *path, unsigned flags, uint64_t size_bytes, stru
         return status;
     }
     *ret_file = file;
+    return VDE_OK;
+}
+
+void file_info(const struct file *file, struct vde_device_info *ret_info)
+{
+    static_assert(offsetof(struct vde_device_info, size_bytes) == 0, "what changes comes first");
+    const size_t fixed = sizeof file->info.size_bytes;
+    ret_info->size_bytes = __atomic_load_n(&file->info.size_bytes, __ATOMIC_RELAXED);
+    memcpy((char *)ret_info + fixed, (const char *)&file->info + fixed, sizeof *ret_info - fixed);
+}
+
+vde_status file_refresh(struct file *file)
+{
+    struct vde_device_info now = {.read_only = file->info.read_only};
+    uint64_t size = 0, before = __atomic_load_n(&file->info.size_bytes, __ATOMIC_RELAXED);
+    VDE_TRY(file_probe_size(file->fd, file->path, &now, &size));
+    if (round_down(size) < before)
+        return fail_as(VDE_INVAL, "%s|%llu bytes|no less than before, %llu", file->path, (unsigned long long)size,
+                       (unsigned long long)before);
+    __atomic_store_n(&file->info.size_bytes, round_down(size), __ATOMIC_RELAXED);
     return VDE_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkzoned.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -39,6 +40,18 @@ static void read_model(dev_t device, char *ret_model, size_t size)
     }
 }
 
+/* Opening such a device for writing may work, and every write fails then. */
+static vde_status check_writable(int fd, const char *path)
+{
+    int write_protected = 0;
+    uint32_t zone_sectors = 0;
+    if (ioctl(fd, BLKROGET, &write_protected) == 0 && write_protected)
+        return vde_error_set(VDE_READ_ONLY, path, "a write-protected device", "one that can be written");
+    if (ioctl(fd, BLKGETZONESZ, &zone_sectors) == 0 && zone_sectors > 0)
+        return vde_error_set(VDE_UNSUPPORTED, path, "a zoned device", "one that can be written in any order");
+    return VDE_OK;
+}
+
 vde_status file_probe_size(int fd, const char *path, struct vde_device_info *info, uint64_t *ret_bytes)
 {
     struct stat st;
@@ -56,8 +69,10 @@ vde_status file_probe_size(int fd, const char *path, struct vde_device_info *inf
     if (ioctl(fd, BLKGETSIZE64, ret_bytes) != 0 || ioctl(fd, BLKSSZGET, &sector) != 0)
         return vde_error_errno(errno, path, "ask for the device's size");
     info->logical_block_bytes = (uint32_t)sector;
+    if (info->logical_block_bytes > REQUEST_UNIT_BYTES)
+        return fail_as(VDE_UNSUPPORTED, "%s|blocks of %d bytes|at most %u", path, sector, REQUEST_UNIT_BYTES);
     read_model(st.st_rdev, info->model, sizeof info->model);
-    return VDE_OK;
+    return info->read_only ? VDE_OK : check_writable(fd, path);
 }
 
 /* 0 or the errno with which O_DIRECT was refused. Some file systems take the flag and refuse the first request. */

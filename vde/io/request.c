@@ -25,7 +25,8 @@ bool request_check(const struct vde_device_info *info, struct vde_io *io)
     bool flags_known = (io->flags & ~VDE_IO_DSYNC) == 0;
     bool shape = io->size > 0 && io->size <= VDE_IO_MAX_BYTES && aligned(io->size) && aligned(io->offset) &&
                  io->buffer && aligned((uintptr_t)io->buffer);
-    bool inside = io->offset <= info->size_bytes && io->size <= info->size_bytes - io->offset;
+    uint64_t end = __atomic_load_n(&info->size_bytes, __ATOMIC_RELAXED);
+    bool inside = io->offset <= end && io->size <= end - io->offset;
     if (!known || !flags_known || !shape || !inside)
         io->result = VDE_INVAL;
     else if (io->op == VDE_IO_WRITE && info->read_only)
@@ -78,7 +79,8 @@ vde_status request_check_discard(const struct vde_device_info *info, const char 
 {
     if (info->read_only)
         return vde_error_text(VDE_READ_ONLY, name, "discard on a device that is open read-only");
-    if (!aligned(offset) || !aligned(size) || offset > info->size_bytes || size > info->size_bytes - offset)
+    uint64_t end = __atomic_load_n(&info->size_bytes, __ATOMIC_RELAXED);
+    if (!aligned(offset) || !aligned(size) || offset > end || size > end - offset)
         return vde_error_text(VDE_INVAL, name, "discard of %llu bytes at offset %llu: unaligned or beyond the end",
                               (unsigned long long)size, (unsigned long long)offset);
     return VDE_OK;

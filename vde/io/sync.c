@@ -34,7 +34,12 @@ static vde_status sync_discard(struct vde_device *device, uint64_t offset, uint6
 
 static void sync_info(struct vde_device *device, struct vde_device_info *ret_info)
 {
-    *ret_info = ((struct sync_device *)device)->file.info;
+    file_info(&((struct sync_device *)device)->file, ret_info);
+}
+
+static vde_status sync_refresh(struct vde_device *device)
+{
+    return file_refresh(&((struct sync_device *)device)->file);
 }
 
 static void sync_close(struct vde_device *device)
@@ -50,6 +55,7 @@ static const struct vde_device_ops sync_ops = {
     .discard = sync_discard,
     .info = sync_info,
     .close = sync_close,
+    .refresh = sync_refresh,
 };
 
 vde_status sync_open(const struct file *file, struct vde_device **ret_device)

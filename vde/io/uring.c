@@ -119,12 +119,17 @@ static vde_status uring_discard(struct vde_device *device, uint64_t offset, uint
 
 static void uring_info(struct vde_device *device, struct vde_device_info *ret_info)
 {
-    *ret_info = ((struct uring_device *)device)->file.info;
+    file_info(&((struct uring_device *)device)->file, ret_info);
 }
 
 static vde_status uring_open_queue(struct vde_device *device, uint32_t depth, struct vde_io_queue **ret_queue)
 {
     return uring_queue_open(&((struct uring_device *)device)->file, depth, ret_queue);
+}
+
+static vde_status uring_refresh(struct vde_device *device)
+{
+    return file_refresh(&((struct uring_device *)device)->file);
 }
 
 static void uring_close(struct vde_device *device)
@@ -149,6 +154,7 @@ static const struct vde_device_ops uring_ops = {
     .info = uring_info,
     .close = uring_close,
     .queue_open = uring_open_queue,
+    .refresh = uring_refresh,
 };
 
 vde_status uring_open(const struct file *file, struct vde_device **ret_device)

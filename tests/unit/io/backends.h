@@ -13,7 +13,7 @@ struct backend {
 };
 
 #define BACKENDS                                                                                                       \
-    {"uring", ""}, {"sync", ""}, {"uring", "/dev/shm"}, {"sync", "/dev/shm"},        \
+    {"uring", ""}, {"aio", ""}, {"sync", ""}, {"uring", "/dev/shm"}, {"aio", "/dev/shm"}, {"sync", "/dev/shm"},        \
         {"auto", ""}, {"memory", ""}, {"simulated", ""}
 
 /* A zero-filled device of DEVICE_BYTES; a file below it has no name any more, so that nothing stays behind. NULL with

@@ -12,13 +12,14 @@
 #define FLAGS_ARGUMENT 5 /* of pwritev2 */
 
 static char path[TMP_PATH_BYTES];
-static const char *const backends[] = {"uring", "sync"};
-static struct vde_device *devices[2];
+enum { COUNT = 3 };
+static const char *const backends[] = {"uring", "sync", "aio"};
+static struct vde_device *devices[COUNT];
 
-/* Two files, so that both are open before the calls are refused. */
+/* A file for each, so that all are open before the calls are refused. */
 static void set_up(void)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < COUNT; i++) {
         tmp_path(path, NULL, "durable");
         vde_status status = vde_device_open(path, backends[i], VDE_DEVICE_CREATE, 1u << 20, &devices[i]);
         if (status == VDE_UNSUPPORTED)
@@ -30,7 +31,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < COUNT; i++)
         devices[i]->ops->close(devices[i]);
 }
 
@@ -39,7 +40,7 @@ TestSuite(durable, .init = set_up, .fini = tear_down);
 Test(durable, dsync_write_carries_the_flag)
 {
     refuse_call(__NR_pwritev2, FLAGS_ARGUMENT, RWF_DSYNC, EIO);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < COUNT; i++) {
         cr_assert_eq(write_seed(devices[i], 0, 4096, 1, VDE_IO_DSYNC), VDE_IO);
         cr_assert_eq(vde_last_error()->os_errno, EIO);
         cr_assert_eq(write_seed(devices[i], 0, 4096, 1, 0), VDE_OK);
@@ -49,21 +50,21 @@ Test(durable, dsync_write_carries_the_flag)
 Test(durable, without_the_flag_the_file_is_synced_instead)
 {
     refuse_call(__NR_pwritev2, FLAGS_ARGUMENT, RWF_DSYNC, EOPNOTSUPP);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < COUNT; i++) {
         cr_assert_eq(write_seed(devices[i], 0, 8192, 2, VDE_IO_DSYNC), VDE_OK);
         cr_assert(reads_seed(devices[i], 0, 8192, 2));
     }
     refuse_call(__NR_fdatasync, -1, 0, EIO);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < COUNT; i++)
         cr_assert_eq(write_seed(devices[i], 0, 8192, 2, VDE_IO_DSYNC), VDE_IO);
 }
 
 Test(durable, flush_reports_any_failure_as_lost_data)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < COUNT; i++)
         cr_assert_eq(devices[i]->ops->flush(devices[i]), VDE_OK);
     refuse_call(__NR_fdatasync, -1, 0, ENOSPC);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < COUNT; i++) {
         cr_assert_eq(devices[i]->ops->flush(devices[i]), VDE_IO);
         cr_assert_eq(vde_last_error()->os_errno, ENOSPC);
     }

@@ -208,8 +208,8 @@ Test(open, a_folder_and_a_fifo_are_named)
 
 Test(open, unknown_backend_is_unsupported_and_creates_nothing)
 {
-    cr_assert_eq(try_open("aio", VDE_DEVICE_CREATE), VDE_UNSUPPORTED);
-    cr_assert(strstr(vde_last_error()->text, "aio"));
+    cr_assert_eq(try_open("mmap", VDE_DEVICE_CREATE), VDE_UNSUPPORTED);
+    cr_assert(strstr(vde_last_error()->text, "mmap"));
     cr_assert_eq(try_open("memory", VDE_DEVICE_CREATE), VDE_UNSUPPORTED);
     cr_assert(access(path, F_OK) != 0);
 }
@@ -234,7 +234,60 @@ Test(open, missing_uring_is_unsupported_by_name_and_a_noted_fallback_by_auto)
     struct vde_device *device = must_open("auto", VDE_DEVICE_CREATE);
     struct vde_device_info info;
     device->ops->info(device, &info);
-    cr_assert_str_eq(info.backend, "sync");
-    cr_assert(strstr(info.note, "io_uring: Operation not permitted"), "%s", info.note);
+    cr_assert_str_eq(info.backend, "aio");
+    cr_assert(strstr(info.note, "io_uring: Operation not permitted; libaio: context set up"), "%s", info.note);
+    cr_assert_eq(write_seed(device, 0, 65536, 1, 0), VDE_OK);
     device->ops->close(device);
+    refuse_call(__NR_io_setup, -1, 0, EAGAIN);
+    cr_assert_eq(try_open("aio", VDE_DEVICE_CREATE), VDE_UNSUPPORTED);
+    cr_assert(strstr(vde_last_error()->text, "libaio: Resource temporarily unavailable"), "%s", vde_last_error()->text);
+    device = must_open(NULL, 0);
+    device->ops->info(device, &info);
+    cr_assert_str_eq(info.backend, "sync");
+    cr_assert(strstr(info.note, "io_uring: Operation not permitted; libaio: Resource temporarily unavailable"), "%s",
+              info.note);
+    cr_assert(reads_seed(device, 0, 65536, 1));
+    device->ops->close(device);
+}
+
+Test(open, discards_punch_holes_only_when_asked_for)
+{
+    static const char *const names[] = {"uring", "aio", "sync"};
+    for (int i = 0; i < 6; i++) {
+        struct vde_device *device = must_open(names[i / 2], VDE_DEVICE_CREATE | (i & 1 ? VDE_DEVICE_DISCARD : 0));
+        struct stat before, after;
+        cr_assert_eq(write_seed(device, 65536, 262144, 1, 0), VDE_OK);
+        cr_assert(device->ops->flush(device) == VDE_OK && stat(path, &before) == 0);
+        cr_assert_eq(device->ops->discard(device, 131072, 65536), VDE_OK);
+        cr_assert(device->ops->flush(device) == VDE_OK && stat(path, &after) == 0);
+        cr_assert_eq(after.st_size, before.st_size);
+        if (i & 1) {
+            cr_assert_eq(before.st_blocks - after.st_blocks, 65536 / 512);
+            cr_assert(reads_zeroes(device, 131072, 65536));
+        } else {
+            cr_assert_eq(before.st_blocks, after.st_blocks);
+        }
+        device->ops->close(device);
+        tmp_remove(path);
+    }
+}
+
+Test(open, refresh_learns_that_the_file_has_grown)
+{
+    static const char *const names[] = {"uring", "aio", "sync"};
+    for (int i = 0; i < 3; i++) {
+        struct vde_device *device = must_open(names[i], VDE_DEVICE_CREATE);
+        struct vde_device_info info;
+        cr_assert_eq(truncate(path, 2 * SIZE + 100), 0);
+        cr_assert_eq(write_seed(device, SIZE, 4096, 1, 0), VDE_INVAL, "nobody said so yet");
+        cr_assert_eq(device->ops->refresh(device), VDE_OK);
+        device->ops->info(device, &info);
+        cr_assert_eq(info.size_bytes, 2 * SIZE, "whole blocks only");
+        cr_assert_str_eq(info.backend, names[i]);
+        cr_assert_eq(write_seed(device, 2 * SIZE - 4096, 4096, 1, 0), VDE_OK);
+        cr_assert_eq(truncate(path, SIZE), 0);
+        cr_assert_eq(device->ops->refresh(device), VDE_INVAL, "files don't shrink under an image");
+        device->ops->close(device);
+        tmp_remove(path);
+    }
 }

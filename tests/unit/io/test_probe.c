@@ -113,7 +113,8 @@ static const struct vde_capability *find(const struct vde_capability *list, size
 
 Test(capabilities, each_is_tried_and_explained)
 {
-    static const char *const names[] = {"io_uring", "o_direct", "ofd_lock", "rwf_dsync", "eventfd", "zstd", "xxh3"};
+    static const char *const names[] = {"io_uring", "libaio", "o_direct", "ofd_lock",
+                                        "rwf_dsync", "eventfd", "zstd", "xxh3"};
     static const char *const certain[] = {"ofd_lock", "eventfd", "zstd", "xxh3"};
     struct vde_capability list[VDE_CAPABILITIES_MAX];
     size_t count = 0;

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 struct vde_capability {
-    char name[32];    /* "io_uring", "o_direct", "ofd_lock", "rwf_dsync", "eventfd", "zstd", "xxh3" */
+    char name[32];    /* "io_uring", "libaio", "o_direct", "ofd_lock", "rwf_dsync", "eventfd", "zstd", "xxh3" */
     bool works;
     char detail[200]; /* what was tried and what came of it */
 };
