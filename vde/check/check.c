@@ -4,10 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/fail.h"
 #include "check/checker.h"
+
+#define PACE_MIN_US 1000u
+#define PACE_MAX_US 1000000u
 
 vde_status check_note(struct checker *c, vde_status status)
 {
@@ -23,6 +28,32 @@ vde_status check_note(struct checker *c, vde_status status)
     return VDE_OK;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+void check_progress(struct checker *c)
+{
+    if (c->opts.progress)
+        c->opts.progress(c->opts.context, c->marks.count * BLOCK_BYTES, c->sb.used_blocks * BLOCK_BYTES);
+}
+
+/* Wait until what was read so far is not more than the rate allows. */
+static void pace(struct checker *c, uint64_t bytes)
+{
+    c->read_bytes += bytes;
+    if (c->opts.rate_bytes == 0)
+        return;
+    uint64_t due_us = c->read_bytes / c->opts.rate_bytes * 1000000u +
+                      c->read_bytes % c->opts.rate_bytes * 1000000u / c->opts.rate_bytes;
+    uint64_t spent_us = now_us() - c->started_us;
+    if (due_us > spent_us + PACE_MIN_US)
+        usleep((useconds_t)min_u64(due_us - spent_us, PACE_MAX_US));
+}
+
 void check_report(struct checker *c, const char *format, ...)
 {
     char text[900];
@@ -33,9 +64,10 @@ void check_report(struct checker *c, const char *format, ...)
     check_note(c, fail_corrupt("%s", text));
 }
 
-vde_status check_read(struct checker *c, uint64_t block, void *buffer, uint64_t blocks)
+static vde_status read_blocks(struct checker *c, uint64_t block, void *buffer, uint64_t blocks)
 {
     uint64_t bytes = blocks * BLOCK_BYTES;
+    pace(c, bytes);
     for (uint64_t done = 0; done < bytes;) {
         struct vde_io ios[8];
         size_t count = 0;
@@ -48,6 +80,49 @@ vde_status check_read(struct checker *c, uint64_t block, void *buffer, uint64_t 
         }
         VDE_TRY(c->device->ops->run(c->device, ios, count));
     }
+    return VDE_OK;
+}
+
+/* Read one by one, so that only what can't be read is missing. */
+static vde_status read_singly(struct checker *c, uint64_t block, uint8_t *buffer, uint64_t blocks)
+{
+    for (uint64_t i = 0; i < blocks; i++) {
+        vde_status status = read_blocks(c, block + i, buffer + i * BLOCK_BYTES, 1);
+        if (status == VDE_OK)
+            continue;
+        if (status != VDE_IO)
+            return status;
+        c->summary->findings++;
+        c->incomplete = true;
+        memset(buffer + i * BLOCK_BYTES, 0, BLOCK_BYTES);
+        char object[64];
+        struct vde_error detail;
+        error_save(&detail);
+        snprintf(object, sizeof object, "block %llu", (unsigned long long)(block + i));
+        struct vde_finding finding = {VDE_IO, object, detail.text, "a block that can be read"};
+        if (c->opts.finding)
+            c->opts.finding(c->opts.context, &finding);
+    }
+    return VDE_OK;
+}
+
+vde_status check_read(struct checker *c, uint64_t block, void *buffer, uint64_t blocks)
+{
+    vde_status status = read_blocks(c, block, buffer, blocks);
+    return status == VDE_IO && (c->opts.flags & VDE_CHECK_SCRUB) ? read_singly(c, block, buffer, blocks) : status;
+}
+
+vde_status check_extent_room(struct checker *c, uint64_t blocks)
+{
+    size_t size = blocks * BLOCK_BYTES;
+    if (size <= c->extent_capacity)
+        return VDE_OK;
+    free(c->extent);
+    c->extent_capacity = 0;
+    c->extent = aligned_alloc(BLOCK_BYTES, size);
+    if (!c->extent)
+        return fail_nomem("extent");
+    c->extent_capacity = size;
     return VDE_OK;
 }
 
@@ -64,22 +139,56 @@ vde_status check_grow(void **array, size_t *capacity, size_t count, size_t size)
     return VDE_OK;
 }
 
+vde_status check_begin(struct checker *c, struct vde_device *device, const struct vde_check_opts *opts,
+                       struct vde_check_summary *summary)
+{
+    struct vde_check_opts defaults = VDE_CHECK_OPTS_INIT;
+    struct vde_device_info info;
+    memset(c, 0, sizeof *c);
+    memset(summary, 0, sizeof *summary);
+    c->opts = defaults;
+    if (opts)
+        memcpy(&c->opts, opts, min_u64(opts->size, sizeof c->opts));
+    c->device = device;
+    c->summary = summary;
+    c->started_us = now_us();
+    device->ops->info(device, &info);
+    c->device_blocks = info.size_bytes / BLOCK_BYTES;
+    c->block = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
+    return c->block ? VDE_OK : fail_nomem("check");
+}
+
+vde_status check_reach(struct checker *c, bool *ret_found)
+{
+    VDE_TRY(check_label(c, ret_found));
+    if (!*ret_found)
+        return VDE_OK;
+    uint64_t pages = c->label.layout.alloc_pages;
+    VDE_TRY(marks_init(&c->marks, pages));
+    VDE_TRY(blockset_init(&c->dead, pages));
+    VDE_TRY(blockset_init(&c->version, pages));
+    VDE_TRY(check_superblock(c, ret_found));
+    return *ret_found ? check_datasets(c) : VDE_OK;
+}
+
+void check_end(struct checker *c)
+{
+    marks_done(&c->marks);
+    blockset_done(&c->dead);
+    blockset_done(&c->version);
+    free(c->extent);
+    free(c->block);
+}
+
 static vde_status run_parts(struct checker *c)
 {
     bool found = false;
-    VDE_TRY(check_label(c, &found));
+    VDE_TRY(check_reach(c, &found));
     if (!found)
         return VDE_OK;
-    uint64_t pages = c->label.layout.alloc_pages;
-    VDE_TRY(blockset_init(&c->reached, pages));
-    VDE_TRY(blockset_init(&c->dataset, pages));
-    VDE_TRY(blockset_init(&c->version, pages));
-    VDE_TRY(blockset_init(&c->head, pages));
-    VDE_TRY(check_superblock(c, &found));
-    if (!found)
-        return VDE_OK;
-    VDE_TRY(check_catalog(c));
     VDE_TRY(check_bitmaps(c));
+    if (c->opts.flags & VDE_CHECK_SCRUB)
+        VDE_TRY(check_spares(c));
     return check_log(c);
 }
 
@@ -87,28 +196,14 @@ vde_status vde_check_device(struct vde_device *device, const struct vde_check_op
                             struct vde_check_summary *ret_summary)
 {
     struct vde_check_summary summary;
-    memset(&summary, 0, sizeof summary);
     struct checker c;
-    memset(&c, 0, sizeof c);
-    struct vde_check_opts defaults = VDE_CHECK_OPTS_INIT;
-    c.opts = opts ? *opts : defaults;
-    c.device = device;
-    c.summary = &summary;
-    struct vde_device_info info;
-    device->ops->info(device, &info);
-    c.device_blocks = info.size_bytes / BLOCK_BYTES;
-    c.block = aligned_alloc(BLOCK_BYTES, BLOCK_BYTES);
-    vde_status status = c.block ? run_parts(&c) : fail_nomem("check");
-    blockset_done(&c.reached);
-    blockset_done(&c.dataset);
-    blockset_done(&c.version);
-    blockset_done(&c.head);
-    free(c.extent);
-    free(c.block);
-    if (status != VDE_OK)
-        return status;
-    *ret_summary = summary;
-    return VDE_OK;
+    vde_status status = check_begin(&c, device, opts, &summary);
+    if (status == VDE_OK)
+        status = run_parts(&c);
+    check_end(&c);
+    if (status == VDE_OK)
+        *ret_summary = summary;
+    return status;
 }
 
 vde_status vde_check(const char *path, const struct vde_check_opts *opts, struct vde_check_summary *ret_summary)

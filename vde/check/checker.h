@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* checker.h -- one run of the offline check, shared by the files of check/.
  *
+ * The newest version of every dataset and its dead tree together own all blocks, each once (owner.c gives them marks);
+ * then every snapshot, of a dataset or of the image, must find what it reaches among them.
+ *
  * Statuses: functions return VDE_OK when they ran, also when they found damage (it is reported and counted); anything else
  * means that the check can't go on (IO, NOMEM). Uses the verifiers of format/ and the device, nothing of the engine above
  * them, so that a fault there can't hide itself. */
@@ -24,14 +27,24 @@ struct checker {
     struct superblock sb;
     uint64_t seed;
     bool incomplete;          /* a part of some tree could not be walked: what is unreached is not known to be leaked */
-    struct blockset reached;  /* from anywhere */
-    struct blockset dataset;  /* from any version of the dataset at hand */
-    struct blockset version;  /* from the version at hand */
-    struct blockset head;     /* from the dataset's newest version */
+    struct marks marks;       /* who owns what */
+    struct blockset dead;     /* in a dead tree, and not reached by any snapshot so far */
+    struct blockset version;  /* reached by the version at hand */
+    uint64_t walk_findings;   /* those about trees and records */
+    uint64_t revisits;        /* nodes known already that were walked once more */
     uint8_t *block;           /* one block, for whoever reads one */
     uint8_t *extent;          /* content of the extent read last */
     size_t extent_capacity;
+    uint64_t read_bytes, started_us; /* for pacing */
 };
+
+/* --- a run --- */
+vde_status check_begin(struct checker *c, struct vde_device *device, const struct vde_check_opts *opts,
+                       struct vde_check_summary *summary);
+/* Label, superblock, and everything reachable from it. *ret_found false: there is nothing to go on with. */
+vde_status check_reach(struct checker *c, bool *ret_found);
+/* Release what the run holds, whatever came of it. */
+void check_end(struct checker *c);
 
 /* --- findings --- */
 /* Pass on failures that stop the check; report damage from the thread's error detail and return VDE_OK. */
@@ -40,7 +53,11 @@ vde_status check_note(struct checker *c, vde_status status);
 void check_report(struct checker *c, const char *format, ...) VDE_PRINTF(2, 3);
 
 /* --- device --- */
+/* Read blocks, paced if that was asked for. What the device can't read is a finding, and reads as zeroes. */
 vde_status check_read(struct checker *c, uint64_t block, void *buffer, uint64_t blocks);
+/* Room for the content of an extent in c->extent. */
+vde_status check_extent_room(struct checker *c, uint64_t blocks);
+void check_progress(struct checker *c);
 
 /* --- label, superblock, bitmaps (head.c) --- */
 /* *ret_found false: nothing to go on with. */
@@ -48,6 +65,33 @@ vde_status check_label(struct checker *c, bool *ret_found);
 vde_status check_superblock(struct checker *c, bool *ret_found);
 /* Compare bitmaps with what was reached. */
 vde_status check_bitmaps(struct checker *c);
+
+/* Superblocks, index and pages that an open would not need (scrub.c). */
+vde_status check_spares(struct checker *c);
+
+/* --- who owns what (owner.c) --- */
+struct owner {
+    uint64_t id;
+    uint64_t origin_lsn;        /* what was born up to here belongs to the origin */
+    const struct owner *origin; /* NULL: not a clone */
+};
+enum claim_mode {
+    CLAIM_NEWEST,   /* by the newest version: nobody has it yet, unless it is a clone's origin's */
+    CLAIM_DEAD,     /* by a dead tree: nobody has it yet, and some snapshot must reach it */
+    CLAIM_SNAPSHOT, /* by a snapshot: newest version or dead tree have it */
+};
+struct claim {
+    const struct owner *owner;
+    const char *name;      /* of the tree, for messages */
+    enum claim_mode mode;
+};
+enum claimed { CLAIMED_FIRST, CLAIMED_AGAIN, CLAIMED_WRONGLY };
+/* Note that a run born at `birth` is reached. FIRST: at least one block of it never was before; AGAIN: all of it was, by
+ * another version; WRONGLY: it can't be, which is reported. */
+vde_status check_claim(struct checker *c, const struct claim *claim, uint64_t address, uint64_t blocks, uint64_t birth,
+                       const char *what, enum claimed *ret_claimed);
+/* Whether a run lies wholly in history area or heap. */
+bool check_allocatable(const struct checker *c, uint64_t address, uint64_t blocks);
 
 /* --- trees (walk.c) --- */
 struct check_record {
@@ -57,26 +101,85 @@ struct check_record {
     const uint8_t *content;  /* of an EXTENT value that was read and verified, else NULL */
 };
 typedef vde_status (*check_visit)(struct checker *c, void *context, const struct check_record *record);
-struct check_tree {
-    uint64_t tree;
-    const char *name;        /* for messages */
-    struct tree_root root;
-    struct blockset *owned;  /* collects instead of c->dataset, which stays as it is; may be NULL */
-    bool shares;             /* what c->dataset has is shared with another version and not walked again */
-    bool skip_data;          /* do not read the content of extents */
-    check_visit visit;       /* may be NULL; not called for records of shared leaves */
-    void *context;
+struct check_counts {
+    bool whole;              /* every node was walked: the other counts tell about the whole version */
+    uint64_t blocks;         /* device blocks */
+    uint64_t mapped;         /* logical blocks of runs */
 };
-/* Walk one version of a tree. Clears c->version first; c->dataset collects. */
-vde_status check_walk(struct checker *c, const struct check_tree *tree);
+struct check_tree {
+    struct claim claim;
+    uint64_t tree;           /* id in its nodes */
+    struct tree_root root;
+    bool volume;             /* its records are runs */
+    uint64_t volume_blocks;  /* of its address space */
+    bool skip_data;          /* do not read the content of extents and runs */
+    enum revisit { REVISIT_SOME, REVISIT_NONE, REVISIT_ALL } revisit; /* nodes that were walked before */
+    const uint8_t *resume;   /* what lies wholly below this key was freed; NULL: nothing */
+    size_t resume_size;
+    check_visit visit;       /* may be NULL; called once for the records of each leaf, whatever versions it
+                                is part of, unless REVISIT_ALL */
+    void *context;
+    struct check_counts counts; /* out */
+};
+/* Walk one version of a tree. */
+vde_status check_walk(struct checker *c, struct check_tree *tree);
 /* Read and verify the content of an extent into c->extent. *ret_good false: damaged, reported. */
 vde_status check_extent(struct checker *c, struct ptr p, const char *object, bool *ret_good);
-/* Whether a run lies wholly in history area or heap. */
-bool check_allocatable(const struct checker *c, uint64_t address, uint64_t blocks);
+
+/* A run of a volume, decoded and verified as to its structure (runs.c). */
+struct check_run {
+    uint64_t block, blocks, address, birth;
+    uint32_t stored, tail;
+    const uint8_t *checksums; /* le64 each */
+};
+/* False: not a legal run; the thread's detail says why. */
+bool check_run_get(const struct check_record *record, const char *object, struct check_run *ret_run);
+/* Read a run and verify what it holds; damage is reported by volume and offset. */
+vde_status check_run_data(struct checker *c, const char *name, const struct check_run *run);
+
+/* --- catalog --- */
+struct entry_dataset {
+    struct dataset_record record; /* without the name */
+    struct owner owner;
+    char *name;               /* NULL: none */
+    struct volume_record volume;
+    bool has_volume, zombie, freeing;
+    uint64_t dropped_lsn;
+    uint8_t *resume;          /* of a zombie; NULL: none */
+    size_t resume_size;
+};
+struct entry_snapshot {
+    uint64_t dataset, tag, lsn, name_hash;
+    uint64_t mapped_blocks, stored_blocks;
+    struct tree_root root;
+    bool named;
+};
+struct entry_number {         /* of 'n', 'a', 'l', 'c': what the key says, and the value */
+    uint64_t dataset, at, value;
+};
+struct entry_zombie {         /* a snapshot that waits to be freed */
+    uint64_t dataset, tag, lsn;
+    bool freeing;
+};
+struct list {
+    void *items;
+    size_t count, capacity;
+};
+struct catalog {
+    struct list datasets, snapshots; /* in order of their keys */
+    struct list names, aliases, lsns, clones, zombies;
+    struct list zombie_streams;      /* uint64_t, ascending */
+};
+/* Collects records of the newest catalog. */
+vde_status check_catalog_record(struct checker *c, void *context, const struct check_record *record);
+void check_catalog_free(struct catalog *catalog);
+struct entry_dataset *check_find_dataset(const struct catalog *catalog, uint64_t id);
+/* The records against each other (catalog.c). Leaves snapshots sorted by (dataset, LSN). */
+vde_status check_catalog_links(struct checker *c, struct catalog *catalog);
+/* Everything that the catalog leads to (datasets.c). */
+vde_status check_datasets(struct checker *c);
 
 /* --- contents --- */
-vde_status check_catalog(struct checker *c);
-
 struct history_state {
     uint64_t stream, next, last_time_us, last_lsn;
     struct { uint64_t stream, number; } *big; /* entries whose bytes are to be found */
@@ -99,4 +202,6 @@ vde_status check_log(struct checker *c);
 
 /* Grow an array of `size`-byte elements to hold one more than `count`. */
 vde_status check_grow(void **array, size_t *capacity, size_t count, size_t size);
+/* Append to a list. */
+vde_status check_append(struct list *list, const void *item, size_t size);
 #endif

@@ -191,7 +191,7 @@ static vde_status compare_page(struct checker *c, struct tally *t, uint64_t page
             check_report(c, "block %llu|marked used|never marked: not in heap or history area",
                          (unsigned long long)block);
         else
-            tally_block(t, block, marked, blockset_has(&c->reached, block));
+            tally_block(t, block, marked, marks_get(&c->marks, block) != 0);
     }
     if (set != le16_get(entry->used))
         check_report(c, "bitmap page %llu|%u bits set|%u as the index says", (unsigned long long)page, set,

@@ -36,29 +36,47 @@ static vde_status read_frame(struct ring *ring, uint64_t position, struct frame 
     return VDE_OK;
 }
 
+static vde_status name_blocks(struct ring *ring, uint64_t address, uint64_t blocks, uint64_t lsn)
+{
+    struct checker *c = ring->c;
+    if (!check_allocatable(c, address, blocks)) {
+        check_report(c, "log record %llu|an extent at block %llu + %llu|a run inside history area or heap",
+                     (unsigned long long)lsn, (unsigned long long)address, (unsigned long long)blocks);
+        return VDE_OK;
+    }
+    uint64_t owned = 0, twice = blockset_common(&ring->named, address, blocks);
+    for (uint64_t i = address; i < address + blocks; i++)
+        owned += marks_get(&c->marks, i) != 0;
+    if (owned || twice) {
+        c->summary->doubly_owned_blocks += max_u64(owned, twice);
+        check_report(c, "log record %llu|its extent at block %llu has another owner|one owner", (unsigned long long)lsn,
+                     (unsigned long long)address);
+    }
+    return blockset_add(&ring->named, address, blocks);
+}
+
+static vde_status name_run(struct ring *ring, const struct op *op, uint64_t lsn)
+{
+    struct check_record record = {op->key, op->value, op->key_size, op->value_size, op->kind, NULL};
+    struct check_run run;
+    if (!check_run_get(&record, "log record", &run))
+        return check_note(ring->c, VDE_CORRUPT);
+    return name_blocks(ring, run.address, run.stored, lsn);
+}
+
 static vde_status name_extents(struct ring *ring, const struct op *op, uint64_t lsn)
 {
     struct checker *c = ring->c;
-    if (op->kind == VALUE_DELETE)
+    if (op->kind == VALUE_DELETE || op->kind == VALUE_UNMAP)
         return VDE_OK;
+    if (op->kind == VALUE_RUN)
+        return name_run(ring, op, lsn);
     vde_status status = value_verify(op->kind, op->value, op->value_size, c->label.layout.blocks, "log record");
     if (status != VDE_OK)
         return check_note(c, status);
     for (unsigned i = 0; i < value_extents(op->kind, op->value); i++) {
         struct ptr p = value_extent(op->kind, op->value, i);
-        if (!check_allocatable(c, p.address, p.blocks)) {
-            check_report(c, "log record %llu|an extent at block %llu + %u|a run inside history area or heap",
-                         (unsigned long long)lsn, (unsigned long long)p.address, p.blocks);
-            continue;
-        }
-        uint64_t owned = blockset_common(&c->reached, p.address, p.blocks);
-        uint64_t twice = blockset_common(&ring->named, p.address, p.blocks);
-        if (owned || twice) {
-            c->summary->doubly_owned_blocks += max_u64(owned, twice);
-            check_report(c, "log record %llu|its extent at block %llu has another owner|one owner",
-                         (unsigned long long)lsn, (unsigned long long)p.address);
-        }
-        VDE_TRY(blockset_add(&ring->named, p.address, p.blocks));
+        VDE_TRY(name_blocks(ring, p.address, p.blocks, lsn));
     }
     return VDE_OK;
 }

@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 struct vde_finding {
-    vde_status status;       /* CORRUPT or UNSUPPORTED */
+    vde_status status;       /* CORRUPT or UNSUPPORTED; IO: a block that the device can't read (with VDE_CHECK_SCRUB) */
     const char *object;      /* e.g. "tree 5 node at block 812" */
     const char *found;
     const char *expected;
@@ -24,9 +24,12 @@ struct vde_check_opts {
     void (*finding)(void *context, const struct vde_finding *finding);         /* may be NULL; borrowed */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;
+    uint64_t rate_bytes;     /* read at most so many bytes a second; 0: as fast as can be */
 };
-#define VDE_CHECK_DATA 1u   /* also read and verify file data */
-#define VDE_CHECK_OPTS_INIT { sizeof(struct vde_check_opts), VDE_CHECK_DATA, 0, 0, 0, 0 }
+#define VDE_CHECK_DATA 1u   /* also read and verify the data of files and volumes */
+#define VDE_CHECK_SCRUB 2u  /* also every slot of both superblock rings and both slots of each bitmap page; what can't be
+                               read is a finding, not the end */
+#define VDE_CHECK_OPTS_INIT { sizeof(struct vde_check_opts), VDE_CHECK_DATA, 0, 0, 0, 0, 0 }
 
 struct vde_check_summary {
     uint64_t findings;
@@ -37,6 +40,10 @@ struct vde_check_summary {
     uint64_t unmarked_blocks;    /* reached, not marked used */
     uint64_t doubly_owned_blocks;
     uint64_t log_records;        /* in the ring, after the checkpoint */
+    uint64_t volumes, runs;      /* runs of all versions, each once */
+    uint64_t frames;             /* runs that are compressed */
+    uint64_t clones;
+    uint64_t zombies;            /* dropped, but not freed yet: datasets, streams, snapshots */
 };
 
 /* VDE_OK: the check ran; summary->findings tells what it found. Other statuses: it could not run (BUSY, IO, NOT_FOUND...);
