@@ -59,7 +59,8 @@ static void print_json(const struct check_run *run)
         {"files", s->files}, {"nodes", s->nodes}, {"node_bytes", s->node_bytes}, {"extents", s->extents},
         {"extent_bytes", s->extent_bytes}, {"leaked_blocks", s->leaked_blocks},
         {"unmarked_blocks", s->unmarked_blocks}, {"doubly_owned_blocks", s->doubly_owned_blocks},
-        {"log_records", s->log_records},
+        {"log_records", s->log_records}, {"volumes", s->volumes}, {"runs", s->runs}, {"frames", s->frames},
+        {"clones", s->clones}, {"zombies", s->zombies},
     };
     json_t *object = json_object(), *summary = json_object();
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
@@ -81,6 +82,9 @@ static void print_text(const struct check_run *run)
         printf("... and %llu more\n", (unsigned long long)(run->shown - SHOWN_MAX));
     out_field("datasets", WIDTH, "%llu, snapshots %llu", (unsigned long long)s->datasets,
               (unsigned long long)s->snapshots);
+    out_field("volumes", WIDTH, "%llu, runs %llu (%llu compressed), clones %llu", (unsigned long long)s->volumes,
+              (unsigned long long)s->runs, (unsigned long long)s->frames, (unsigned long long)s->clones);
+    out_field("being freed", WIDTH, "%llu", (unsigned long long)s->zombies);
     out_field("streams", WIDTH, "%llu, entries %llu", (unsigned long long)s->streams, (unsigned long long)s->entries);
     out_field("files", WIDTH, "%llu", (unsigned long long)s->files);
     out_field("nodes", WIDTH, "%llu, %s", (unsigned long long)s->nodes, out_size(run->cli, s->node_bytes, text));
@@ -126,7 +130,7 @@ static int run_check(struct cli *cli)
 }
 
 static const struct cli_option check_options[] = {
-    {"no-data", NULL, "leave out reading and verifying the data of files"},
+    {"no-data", NULL, "leave out reading and verifying the data of files and volumes"},
     {NULL, NULL, NULL},
 };
 

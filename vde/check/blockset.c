@@ -118,7 +118,7 @@ unsigned marks_get(const struct marks *marks, uint64_t block)
 {
     const uint8_t *page = marks->bytes[block / BITMAP_BITS];
     uint64_t bit = block % BITMAP_BITS * marks->width;
-    return page ? page[bit / 8] >> (bit % 8) & ((1u << marks->width) - 1u) : 0;
+    return page ? (unsigned)page[bit / 8] >> (bit % 8) & ((1u << marks->width) - 1u) : 0;
 }
 
 vde_status marks_set(struct marks *marks, uint64_t block, unsigned mark)

@@ -48,17 +48,10 @@ static void compare(struct checker *c, struct list *records, struct list *expect
 
 /* --- names --------------------------------------------------------------------------------------------------------- */
 
-static bool same_name(const struct entry_dataset *d, uint64_t hash)
+/* A volume has the name that its name record gives it. */
+static bool wants_name(const struct entry_dataset *d)
 {
-    char text[sizeof VOLUME_NAME_PREFIX + DATASET_NAME_MAX];
-    size_t prefix = sizeof VOLUME_NAME_PREFIX - 1, size = strlen(d->name);
-    if (checksum(d->name, size, 0) == hash)
-        return true;
-    if (d->record.kind != DATASET_KIND_VOLUME)
-        return false;
-    memcpy(text, VOLUME_NAME_PREFIX, prefix);
-    memcpy(text + prefix, d->name, size);
-    return checksum(text, prefix + size, 0) == hash;
+    return !d->zombie && (d->name || d->record.kind == DATASET_KIND_VOLUME);
 }
 
 /* Each named dataset that is not dropped has one name record, and no name record names anything else. */
@@ -74,10 +67,10 @@ static void check_names(struct checker *c, struct catalog *catalog)
             check_report(c, "name of dataset %llu|a name without its dataset|a dataset",
                          (unsigned long long)names[n++].dataset);
         bool has = n < catalog->names.count && names[n].dataset == d->record.id;
-        if (has && (!d->name || !same_name(d, names[n].at)))
+        if (has && (!d->name || checksum(d->name, strlen(d->name), 0) != names[n].at))
             check_report(c, "name of dataset %llu|another name|the dataset's", (unsigned long long)d->record.id);
         n += has;
-        if (has != (d->name && !d->zombie))
+        if (has != wants_name(d))
             check_report(c, "dataset %llu|%s|%s", (unsigned long long)d->record.id,
                          has ? "a name record" : "no name record", has ? "none" : "one");
     }

@@ -95,7 +95,7 @@ static vde_status inspect_slot(struct source *source, unsigned ring, unsigned sl
         describe_superblock(&sb, ret_info);
         ret_info->newest = sb.sequence == source->sb.sequence;
     } else {
-        snprintf(ret_info->why, sizeof ret_info->why, "%s", ret_info->empty ? "never written" : vde_last_error()->text);
+        snprintf(ret_info->why, sizeof ret_info->why, "%.300s", ret_info->empty ? "never written" : vde_last_error()->text);
     }
     return VDE_OK;
 }

@@ -42,7 +42,7 @@ static vde_status read_frame(struct log_walk *w, uint64_t position, struct frame
     VDE_TRY(source_ring(w->source, position, w->buffer, bytes));
     *ret_valid = frame_verify(w->buffer, ret_frame, w->source->seed) == VDE_OK;
     if (!*ret_valid)
-        snprintf(w->why, sizeof w->why, "%s", vde_last_error()->text);
+        snprintf(w->why, sizeof w->why, "%.300s", vde_last_error()->text);
     return VDE_OK;
 }
 

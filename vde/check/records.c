@@ -153,6 +153,18 @@ static vde_status visit_zombie(struct checker *c, struct catalog *catalog, const
     return check_append(&catalog->zombies, &entry, sizeof entry);
 }
 
+/* A volume's name stands here alone. */
+static vde_status name_volume(const struct catalog *catalog, uint64_t id, const struct check_record *r)
+{
+    struct entry_dataset *d = check_find_dataset(catalog, id);
+    size_t prefix = sizeof VOLUME_NAME_PREFIX - 1;
+    bool named = r->key_size > 1 + prefix && memcmp(r->key + 1, VOLUME_NAME_PREFIX, prefix) == 0;
+    if (!d || d->record.kind != DATASET_KIND_VOLUME || !named || d->name)
+        return VDE_OK;
+    d->name = strndup((const char *)r->key + 1, r->key_size - 1);
+    return d->name ? VDE_OK : fail_nomem("check");
+}
+
 static vde_status visit_number(struct checker *c, struct catalog *catalog, const struct check_record *r)
 {
     vde_le64 value;
@@ -165,6 +177,7 @@ static vde_status visit_number(struct checker *c, struct catalog *catalog, const
     if (r->key[0] == CATALOG_KEY_NAME) {
         entry.dataset = entry.value;
         entry.at = checksum(r->key + 1, r->key_size - 1, 0);
+        VDE_TRY(name_volume(catalog, entry.value, r));
         return check_append(&catalog->names, &entry, sizeof entry);
     }
     entry.dataset = be64_get(r->key + 1);

@@ -9,6 +9,8 @@
 #include <vde/device.h>
 #include <vde/error.h>
 #include <vde/image.h>
+#include <vde/inspect.h>
+#include <vde/repair.h>
 #include <vde/txn.h>
 #include <vde/view.h>
 
