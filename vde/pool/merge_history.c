@@ -134,6 +134,7 @@ static vde_status leave_out_dropped(struct merge *merge, struct changes *raw)
         if (raw->ops[i].kind == VALUE_SPILLED)
             for (unsigned n = 0; n < spill_count(raw->ops[i].value); n++) {
                 struct ptr p = spill_extent(raw->ops[i].value, n);
+                merge->stored -= p.blocks; /* counted when it was collected */
                 VDE_TRY(runs_add(&merge->freed, p.address, p.blocks));
             }
     }
