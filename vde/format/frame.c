@@ -7,9 +7,10 @@
 #include "base/checked.h"
 #include "base/checksum.h"
 #include "base/fail.h"
+#include "format/catalog.h"
+#include "format/run.h"
 
 #define KEY_MAX 768u
-#define OP_KINDS 4u
 
 uint64_t frame_seal(void *buffer, const struct frame *frame, uint64_t seed)
 {
@@ -47,8 +48,24 @@ bool frame_peek(const void *block, uint64_t seed, struct frame *ret_frame)
     return ret_frame->bytes >= sizeof d && ret_frame->position % BLOCK_BYTES == 0;
 }
 
+/* Runs and unmaps must not expand to more than a record may. */
+static vde_status verify_blocks(const struct op *op, uint64_t lsn, uint64_t *blocks)
+{
+    const char *object = "blocks in a log record";
+    if (op->dataset < ID_FIRST || op->dataset >= ID_LIMIT)
+        return fail_corrupt("log record %llu|blocks of dataset %llu|a volume", (unsigned long long)lsn,
+                            (unsigned long long)op->dataset);
+    VDE_TRY(run_verify(RUN_IN_LOG, op->key, op->key_size, op->kind, op->value, op->value_size, 0, object));
+    *blocks += run_op_blocks(op->kind, op->value);
+    if (*blocks > RECORD_RUN_BLOCKS_MAX)
+        return fail_corrupt("log record %llu|%llu blocks of volumes|at most %u", (unsigned long long)lsn,
+                            (unsigned long long)*blocks, RECORD_RUN_BLOCKS_MAX);
+    return VDE_OK;
+}
+
 static vde_status verify_ops(const uint8_t *at, size_t size, uint32_t count, uint64_t lsn)
 {
+    uint64_t blocks = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct disk_op d;
         if (size < sizeof d)
@@ -56,10 +73,15 @@ static vde_status verify_ops(const uint8_t *at, size_t size, uint32_t count, uin
                                 count);
         memcpy(&d, at, sizeof d);
         size_t key = le16_get(d.key_size), value = le32_get(d.value_size);
-        if (key == 0 || key > KEY_MAX || d.kind >= OP_KINDS || d.reserved || value > size - sizeof d ||
+        if (key == 0 || key > KEY_MAX || d.kind > VALUE_UNMAP || d.reserved || value > size - sizeof d ||
             key > size - sizeof d - value || le64_get(d.dataset) == 0)
             return fail_corrupt("log record %llu operation %u|kind %u, key of %zu, value of %zu bytes|a legal operation",
                                 (unsigned long long)lsn, i, d.kind, key, value);
+        if (d.kind == VALUE_RUN || d.kind == VALUE_UNMAP) {
+            struct op op;
+            op_get(at, &op);
+            VDE_TRY(verify_blocks(&op, lsn, &blocks));
+        }
         at += sizeof d + key + value;
         size -= sizeof d + key + value;
     }

@@ -41,7 +41,7 @@ struct disk_op {
     vde_le64 dataset;
     vde_le32 value_size;
     vde_le16 key_size;
-    uint8_t kind;             /* enum value_kind: 0 inline, 1 spilled, 2 extent, 3 delete */
+    uint8_t kind;             /* enum value_kind: 0 inline, 1 spilled, 2 extent, 3 delete, 4 run, 5 unmap */
     uint8_t reserved;         /* zero */
     /* key bytes, value bytes */
 };

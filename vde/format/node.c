@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "base/fail.h"
 #include "base/mutate.h"
+#include "format/run.h"
 
 uint64_t node_checksum(const void *block, uint64_t seed, uint64_t address)
 {
@@ -116,7 +117,7 @@ vde_status value_verify(unsigned kind, const void *value, size_t size, uint64_t 
         return verify_spill(value, size, device_blocks, object);
     case VALUE_EXTENT:
         return verify_extent(value, size, device_blocks, object);
-    default:
+    default: /* runs are verified together with their keys: run_verify() */
         return fail_corrupt("%s|value kind %u|0 to %d", object, kind, VALUE_EXTENT);
     }
 }
@@ -125,11 +126,18 @@ unsigned value_extents(unsigned kind, const void *value)
 {
     if (kind == VALUE_SPILLED)
         return ((const struct disk_spill *)value)->count;
-    return kind == VALUE_EXTENT;
+    return kind == VALUE_EXTENT || kind == VALUE_RUN;
 }
 
 struct ptr value_extent(unsigned kind, const void *value, unsigned index)
 {
+    if (kind == VALUE_RUN) {
+        struct disk_run run;
+        memcpy(&run, value, sizeof run);
+        uint32_t stored = le16_get(run.stored);
+        return (struct ptr){le64_get(run.address), stored, stored * BLOCK_BYTES - le16_get(run.tail),
+                            le64_get(run.birth), 0};
+    }
     return extent_at((const uint8_t *)value + (kind == VALUE_SPILLED ? sizeof(struct disk_spill) : 0), index);
 }
 
@@ -256,6 +264,31 @@ static vde_status verify_child(const struct subject *s, unsigned index)
     return VDE_OK;
 }
 
+/* A run, and that the one before it in the leaf ends before it begins. */
+static vde_status verify_run(const struct subject *s, unsigned index, const char *object)
+{
+    struct node_record r = node_record(s->node, index);
+    VDE_TRY(run_verify(RUN_IN_TREE, r.key, r.key_size, r.kind, r.value, r.value_size, s->device_blocks, object));
+    if (index == 0)
+        return VDE_OK;
+    struct node_record before = node_record(s->node, index - 1);
+    if (before.kind != VALUE_RUN)
+        return fail_corrupt("%s|a run behind a record of kind %u|runs only", object, before.kind);
+    uint64_t end = be64_get(before.key) + run_op_blocks(before.kind, before.value);
+    if (be64_get(r.key) < end)
+        return fail_corrupt("%s|a run from block %llu on|one from block %llu on, where the one before it ends", object,
+                            (unsigned long long)be64_get(r.key), (unsigned long long)end);
+    return VDE_OK;
+}
+
+static vde_status verify_value(const struct subject *s, unsigned index, const char *object)
+{
+    struct node_record r = node_record(s->node, index);
+    if (r.kind == VALUE_RUN)
+        return verify_run(s, index, object);
+    return r.kind == VALUE_INLINE ? VDE_OK : value_verify(r.kind, r.value, r.value_size, s->device_blocks, object);
+}
+
 static vde_status verify_values(const struct subject *s)
 {
     for (unsigned i = 0; i < node_count(s->node); i++) {
@@ -263,13 +296,12 @@ static vde_status verify_values(const struct subject *s)
             VDE_TRY(verify_child(s, i));
             continue;
         }
-        struct node_record r = node_record(s->node, i);
-        if (r.kind == VALUE_INLINE)
+        if (verify_value(s, i, "record") == VDE_OK)
             continue;
-        char object[96];
+        char object[96]; /* only now: naming every record would cost more than verifying it */
         snprintf(object, sizeof object, "tree %llu node at block %llu, record %u", (unsigned long long)s->tree,
                  (unsigned long long)s->ptr.address, i);
-        VDE_TRY(value_verify(r.kind, r.value, r.value_size, s->device_blocks, object));
+        return verify_value(s, i, object);
     }
     return VDE_OK;
 }

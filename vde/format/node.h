@@ -164,10 +164,11 @@ vde_status node_verify(const void *block, uint64_t seed, uint64_t tree, struct p
 /* Whether a pointer from the device can be followed: null, empty, overlong and out-of-device ones can't. */
 bool ptr_plausible(struct ptr ptr, uint64_t device_blocks);
 
-/* Check the structure of a value of `kind` as stored in a record. `object` names it in messages. */
+/* Check the structure of a value of `kind` as stored in a record; of runs see format/run.h. `object` names it in
+ * messages. */
 vde_status value_verify(unsigned kind, const void *value, size_t size, uint64_t device_blocks, const char *object);
 
-/* The extents that a verified value owns, and the one at `index`. */
+/* The extents that a verified value owns, and the one at `index`. That of a run has no checksum: blocks have. */
 unsigned value_extents(unsigned kind, const void *value);
 struct ptr value_extent(unsigned kind, const void *value, unsigned index);
 #endif

@@ -3,17 +3,33 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "pool/pool.h"
+#include "pool/blocks.h"
 
-void measure_ops(const uint8_t *ops, uint32_t count, size_t *ret_bytes)
+/* A run or unmap may cut the runs at both of its ends, and each block in between may be dropped on its own, into a dead
+ * tree. */
+#define REMAINDER_BYTES (RUN_KEY_BYTES + RUN_VALUE_MAX + NODE_RECORD_OVERHEAD)
+#define DEAD_BYTES (24u + sizeof(vde_le32) + NODE_RECORD_OVERHEAD)
+
+void measure_ops(const uint8_t *ops, uint32_t count, struct op_sizes *ret_sizes)
 {
-    size_t bytes = 0;
+    struct op_sizes sizes = {0};
     for (uint32_t i = 0; i < count; i++) {
         struct op op;
         ops = op_get(ops, &op);
-        bytes += op.key_size + op.value_size;
+        size_t blocks = run_op_blocks(op.kind, op.value);
+        sizes.tree_ops += 1 + blocks / 16;
+        sizes.tree_bytes += op.key_size + op.value_size;
+        if (blocks == 0) {
+            sizes.entries++;
+            sizes.bytes += op.key_size + op.value_size;
+            continue;
+        }
+        sizes.entries += blocks;
+        sizes.bytes += blocks * (RUN_KEY_BYTES + (op.kind == VALUE_RUN ? sizeof(struct block_entry) : 0));
+        sizes.tree_bytes += 2 * REMAINDER_BYTES + blocks * DEAD_BYTES;
+        sizes.unmapped += op.kind == VALUE_UNMAP ? blocks : 0;
     }
-    *ret_bytes = bytes;
+    *ret_sizes = sizes;
 }
 
 static void raise_next_id(struct vde_image *image, uint64_t id)
@@ -65,6 +81,10 @@ void apply_ops(struct vde_image *image, struct overlay *overlay, uint64_t lsn, c
     for (uint32_t i = 0; i < count; i++) {
         struct op op;
         ops = op_get(ops, &op);
+        if (op.kind == VALUE_RUN || op.kind == VALUE_UNMAP) {
+            run_apply(overlay, lsn, &op);
+            continue;
+        }
         overlay_insert(overlay, op.dataset, op.key, op.key_size, lsn, (enum value_kind)op.kind, op.value,
                        op.value_size);
         if (op.dataset == DATASET_HISTORY)

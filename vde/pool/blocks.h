@@ -4,6 +4,7 @@
 #ifndef VDE_POOL_BLOCKS_H
 #define VDE_POOL_BLOCKS_H
 
+#include "format/run.h"
 #include "pool/map.h"
 #include "pool/txn.h"
 
@@ -13,7 +14,7 @@ struct block_entry {
     uint64_t address;   /* plain: of this block; zstd: of the frame */
     uint64_t checksum;
     uint16_t index;     /* within the frame; plain: 0 */
-    uint16_t blocks;    /* logical: RUN_FRAME_BLOCKS or, plain, 1 */
+    uint16_t blocks;    /* logical: RUN_FRAME_BLOCKS; plain: 1 */
     uint16_t stored;
     uint16_t tail;
 };
@@ -41,21 +42,35 @@ vde_status block_cursor_reset(struct block_cursor *cursor, const struct map *map
 /* What lies at `block`, up to `end` at most. */
 vde_status block_cursor_at(struct block_cursor *cursor, uint64_t block, uint64_t end, struct segment *ret_segment);
 
-/* Operations for a transaction. A run's checksums stand in `checksums`: plain one a block, zstd one. */
-vde_status txn_run(vde_txn *txn, uint64_t dataset, uint64_t block, const struct disk_run *run, const uint64_t *checksums);
+/* Operations for a transaction. `run`: number of the first logical block, place on the device, checksums (le64 each; plain:
+ * one a block, compressed: one); its birth is not looked at. The data must have been written; the transaction must own the
+ * device blocks (txn_own_extent). TOO_LARGE: more than RECORD_RUN_BLOCKS_MAX blocks in one transaction.
+ *
+ * A compressed frame lives and dies as a whole: whoever writes or unmaps a part of its blocks must cover all of them in the
+ * same transaction, and make sure by txn_expect_blocks() on all RUN_FRAME_BLOCKS blocks that it knows what is there. */
+vde_status txn_run(vde_txn *txn, uint64_t dataset, const struct block_run *run);
+/* Any number of blocks up to the same limit. Only what is mapped is worth unmapping: each block takes an overlay entry. */
 vde_status txn_unmap(vde_txn *txn, uint64_t dataset, uint64_t block, uint64_t blocks);
 /* The transaction is void if any of these blocks changed after `lsn`: submit returns VDE_BUSY then, and the caller reads and
  * builds again. Everything up to `lsn` must have been visible to the read that the caller relies on, and `generation` be
  * that of the layers it read. */
 vde_status txn_expect_blocks(vde_txn *txn, uint64_t dataset, uint64_t block, uint64_t blocks, uint64_t lsn,
                              uint64_t generation);
+/* Gate held: VDE_BUSY when an expectation does not hold. */
+vde_status txn_check_blocks(const vde_txn *txn);
 
-/* Verify a VALUE_RUN or VALUE_UNMAP as it stands in a log record or tree. */
-vde_status run_verify(const void *key, size_t key_size, unsigned kind, const void *value, size_t value_size,
-                      const char *object);
-
-/* apply.c: entries that an operation makes in the overlay, for its reservation. */
-uint64_t run_op_blocks(const struct op *op);
-/* Put a run or unmap operation into the overlay, block by block. */
+/* Put a run or unmap operation into the overlay, block by block: run_op_blocks() entries. */
 void run_apply(struct overlay *overlay, uint64_t lsn, const struct op *op);
+/* What an entry of kind VALUE_RUN says. */
+static inline struct block_entry block_entry_get(const struct overlay_entry *entry)
+{
+    struct block_entry block;
+    memcpy(&block, entry->value, sizeof block);
+    return block;
+}
+/* The device blocks that it owns: all of a frame, or none, or its own. */
+static inline uint32_t block_entry_owned(const struct block_entry *block)
+{
+    return block->index == 0 ? block->stored : 0;
+}
 #endif

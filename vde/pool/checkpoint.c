@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/mutate.h"
+#include "pool/blocks.h"
 #include "pool/deferred.h"
 #include "pool/merge.h"
 #include "tree/spill.h"
@@ -58,15 +59,35 @@ static vde_status cut(struct vde_image *image)
     return status;
 }
 
+/* Blocks of volumes come one by one, but most of them in the order in which they lie on the device. */
+static vde_status mark_block(struct vde_image *image, const struct overlay_entry *entry, struct run *run)
+{
+    struct block_entry block = block_entry_get(entry);
+    uint32_t owned = block_entry_owned(&block);
+    if (owned == 0)
+        return VDE_OK;
+    if (run->blocks > 0 && run->address + run->blocks == block.address) {
+        run->blocks += owned;
+        return VDE_OK;
+    }
+    if (run->blocks > 0)
+        VDE_TRY(space_mark(image->space, run->address, run->blocks, true));
+    *run = (struct run){block.address, owned};
+    return VDE_OK;
+}
+
 /* Extents that records up to the cut name were written and flushed with them: they are in use now. */
 static vde_status mark_named(struct vde_image *image, const struct overlay *overlay)
 {
     struct overlay_iterator iterator;
     struct overlay_entry entry;
+    struct run run = {0};
     overlay_seek(&iterator, overlay, UINT64_MAX, 0, NULL, 0);
     for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
         overlay_entry(&iterator, &entry);
-        if (entry.kind == VALUE_EXTENT) {
+        if (entry.kind == VALUE_RUN) {
+            VDE_TRY(mark_block(image, &entry, &run));
+        } else if (entry.kind == VALUE_EXTENT) {
             struct disk_ptr disk;
             memcpy(&disk, entry.value, sizeof disk);
             VDE_TRY(space_mark(image->space, le64_get(disk.address), le32_get(disk.blocks), true));
@@ -77,7 +98,7 @@ static vde_status mark_named(struct vde_image *image, const struct overlay *over
             }
         }
     }
-    return VDE_OK;
+    return run.blocks > 0 ? space_mark(image->space, run.address, run.blocks, true) : VDE_OK;
 }
 
 static vde_status defer(struct vde_image *image, uint64_t generation, const struct runs *runs)

@@ -95,7 +95,7 @@ struct vde_image {
 
     struct background *background;
     /* what this open did */
-    uint64_t replayed_records, replayed_bytes, dropped_tail_lsn;
+    uint64_t replayed_records, replayed_bytes, replayed_unmaps, dropped_tail_lsn;
     uint32_t superblock_copies;
     char open_report[256];
 };
@@ -124,8 +124,12 @@ uint64_t image_now_us(struct vde_image *image);
 
 /* apply.c: put a record's operations into an overlay (space reserved before) and keep registry and ids up to date. */
 void apply_ops(struct vde_image *image, struct overlay *overlay, uint64_t lsn, const uint8_t *ops, uint32_t count);
-/* Sizes for overlay_reserve. */
-void measure_ops(const uint8_t *ops, uint32_t count, size_t *ret_bytes);
+/* What operations need: `entries` and `bytes` for overlay_reserve, `tree_ops` and `tree_bytes` in the trees. */
+struct op_sizes {
+    size_t entries, bytes, tree_ops, tree_bytes;
+    uint64_t unmapped;
+};
+void measure_ops(const uint8_t *ops, uint32_t count, struct op_sizes *ret_sizes);
 
 /* checkpoint.c */
 #define CHECKPOINT_RECOVERY 1u /* carries a new epoch */
@@ -140,6 +144,8 @@ vde_status superblocks_write(struct vde_device *device, const struct label *labe
 vde_status labels_read(struct vde_device *device, struct label *ret_label, struct disk_feature_names *ret_names);
 
 /* recovery.c */
+#define REPLAY_UNMAPS_MAX (1u << 22) /* blocks unmapped by the records behind one checkpoint: they take far more memory than
+                                        log, so a log with more is no honest one */
 vde_status recovery_replay(struct vde_image *image, struct log_start *ret_start);
 
 /* queue.c: tell whoever polls that the watermark moved. */

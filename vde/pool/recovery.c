@@ -8,7 +8,7 @@
 #include "base/checksum.h"
 #include "base/fail.h"
 #include "base/mutate.h"
-#include "pool/pool.h"
+#include "pool/blocks.h"
 #include "tree/spill.h"
 
 struct end {
@@ -43,27 +43,54 @@ static vde_status find_end(struct vde_image *image, struct end *ret_end)
     return VDE_OK;
 }
 
-static vde_status verify_extent(struct vde_image *image, struct ptr p, bool *ret_valid)
+static vde_status check_place(const struct vde_image *image, uint64_t address, uint64_t blocks)
 {
-    *ret_valid = false;
-    if (p.blocks == 0 || p.bytes > (uint64_t)p.blocks * BLOCK_BYTES || p.blocks > SPILL_EXTENT_MAX_BYTES / BLOCK_BYTES ||
-        !layout_allocatable(&image->label.layout, p.address) ||
-        !layout_allocatable(&image->label.layout, p.address + p.blocks - 1))
-        return fail_corrupt("log extent at block %llu|%u blocks, %u bytes|a run in the heap",
-                            (unsigned long long)p.address, p.blocks, p.bytes);
-    void *buffer = aligned_alloc(BLOCK_BYTES, (size_t)p.blocks * BLOCK_BYTES);
+    const struct layout *layout = &image->label.layout;
+    if (blocks == 0 || blocks > SPILL_EXTENT_MAX_BYTES / BLOCK_BYTES || !layout_allocatable(layout, address) ||
+        !layout_allocatable(layout, address + blocks - 1))
+        return fail_corrupt("log extent at block %llu|%llu blocks|a run in the heap", (unsigned long long)address,
+                            (unsigned long long)blocks);
+    return VDE_OK;
+}
+
+/* Read what `p` names and compare it with one checksum, or, `run` not NULL, with those of its blocks. */
+static vde_status verify_data(struct vde_image *image, struct ptr p, const struct block_run *run, bool *ret_valid)
+{
+    uint8_t *buffer = aligned_alloc(BLOCK_BYTES, (size_t)p.blocks * BLOCK_BYTES);
     if (!buffer)
         return fail_nomem("recovery");
     vde_status status = image_read(image, p.address, buffer, p.blocks);
-    if (status == VDE_OK)
-        *ret_valid = checksum(buffer, p.bytes, image->seed ^ p.address) == p.checksum;
+    *ret_valid = status == VDE_OK && (run || checksum(buffer, p.bytes, image->seed ^ p.address) == p.checksum);
+    for (uint32_t i = 0; run && *ret_valid && i < run->blocks; i++)
+        *ret_valid = checksum(buffer + (size_t)i * BLOCK_BYTES, BLOCK_BYTES, image->seed ^ (p.address + i)) ==
+                     run_checksum(run, i);
     free(buffer);
     return status;
 }
 
+static vde_status verify_extent(struct vde_image *image, struct ptr p, const struct block_run *run, bool *ret_valid)
+{
+    *ret_valid = false;
+    VDE_TRY(check_place(image, p.address, p.blocks));
+    if (p.bytes > (uint64_t)p.blocks * BLOCK_BYTES)
+        return fail_corrupt("log extent at block %llu|%u bytes in %u blocks|not more than fit",
+                            (unsigned long long)p.address, p.bytes, p.blocks);
+    return verify_data(image, p, run, ret_valid);
+}
+
+typedef vde_status (*visit_fn)(struct vde_image *image, struct ptr p, const struct block_run *run, bool *ret_ok);
+
+static vde_status visit_run(struct vde_image *image, const struct op *op, visit_fn visit, bool *ret_ok)
+{
+    struct block_run run = run_get(op->key, op->value);
+    struct ptr p = value_extent(VALUE_RUN, op->value, 0);
+    p.checksum = run_checksum(&run, 0);
+    return visit(image, p, run_compressed(&run) ? NULL : &run, ret_ok);
+}
+
 /* Call `visit` for every extent that the operations name. */
 static vde_status each_extent(struct vde_image *image, const uint8_t *ops, uint32_t count,
-                              vde_status (*visit)(struct vde_image *, struct ptr, bool *), bool *ret_ok)
+                              visit_fn visit, bool *ret_ok)
 {
     *ret_ok = true;
     for (uint32_t i = 0; i < count && *ret_ok; i++) {
@@ -74,18 +101,21 @@ static vde_status each_extent(struct vde_image *image, const uint8_t *ops, uint3
             if (op.value_size < sizeof disk)
                 return fail_corrupt("log operation|an extent of %zu bytes|a pointer", op.value_size);
             memcpy(&disk, op.value, sizeof disk);
-            VDE_TRY(visit(image, ptr_get(&disk), ret_ok));
+            VDE_TRY(visit(image, ptr_get(&disk), NULL, ret_ok));
+        } else if (op.kind == VALUE_RUN) {
+            VDE_TRY(visit_run(image, &op, visit, ret_ok));
         } else if (op.kind == VALUE_SPILLED) {
             VDE_TRY(spill_verify(op.value, op.value_size, "log operation"));
             for (unsigned n = 0; n < spill_count(op.value) && *ret_ok; n++)
-                VDE_TRY(visit(image, spill_extent(op.value, n), ret_ok));
+                VDE_TRY(visit(image, spill_extent(op.value, n), NULL, ret_ok));
         }
     }
     return VDE_OK;
 }
 
-static vde_status claim(struct vde_image *image, struct ptr p, bool *ret_ok)
+static vde_status claim(struct vde_image *image, struct ptr p, const struct block_run *run, bool *ret_ok)
 {
+    (void)run;
     *ret_ok = true;
     return image->space ? space_claim(image->space, p.address, p.blocks) : VDE_OK;
 }
@@ -112,11 +142,16 @@ static vde_status apply_record(struct vde_image *image, const struct disk_record
     bool ok;
     uint32_t count = le32_get(record->count);
     struct overlay *overlay = image->current->overlays[0];
-    size_t bytes;
+    struct op_sizes sizes;
     VDE_TRY(verify_history(ops, count, le64_get(record->lsn)));
     VDE_TRY(each_extent(image, ops, count, claim, &ok));
-    measure_ops(ops, count, &bytes);
-    VDE_TRY(overlay_reserve(overlay, count, bytes));
+    measure_ops(ops, count, &sizes);
+    image->replayed_unmaps += sizes.unmapped;
+    if (image->replayed_unmaps > REPLAY_UNMAPS_MAX)
+        return fail_corrupt("log record %llu|%llu blocks unmapped since the checkpoint|at most %u",
+                            (unsigned long long)le64_get(record->lsn), (unsigned long long)image->replayed_unmaps,
+                            REPLAY_UNMAPS_MAX);
+    VDE_TRY(overlay_reserve(overlay, sizes.entries, sizes.bytes));
     apply_ops(image, overlay, le64_get(record->lsn), ops, count);
     image->last_time_us = max_u64(image->last_time_us, le64_get(record->time_us));
     image->replayed_records++;

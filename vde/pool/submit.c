@@ -6,10 +6,10 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/mutate.h"
-#include "pool/map.h"
-#include "pool/txn.h"
+#include "pool/blocks.h"
 
 #define FLUSH_FIRST_BYTES (1u << 20) /* larger payloads are flushed before their record, so recovery reads little */
+#define OVERLAY_ENTRIES_MAX (REPLAY_UNMAPS_MAX / 2 - RECORD_RUN_BLOCKS_MAX) /* the active one; a second may be frozen */
 #define SPACE_TRIES 3u               /* checkpoints that may bring deferred blocks back */
 
 /* What the overlays say of a condition; they need no I/O, and the trees were asked when it was made. */
@@ -79,7 +79,7 @@ static vde_status validate(vde_txn *txn)
             txn->min_time_us = max_u64(txn->min_time_us,
                                        max_u64(stream->last_time_us, txn->appends[i].last_time_us) + 1);
     }
-    return VDE_OK;
+    return txn_check_blocks(txn);
 }
 
 uint64_t pending_blocks(const struct vde_image *image, uint64_t ops, uint64_t bytes)
@@ -91,10 +91,10 @@ uint64_t pending_blocks(const struct vde_image *image, uint64_t ops, uint64_t by
 }
 
 /* Gate held: keep the space that the trees will need for this record. */
-static vde_status reserve_space(vde_txn *txn, size_t bytes, uint64_t *ret_blocks)
+static vde_status reserve_space(vde_txn *txn, const struct op_sizes *sizes, uint64_t *ret_blocks)
 {
     struct pending *p = &txn->image->active_pending;
-    uint64_t need = pending_blocks(txn->image, p->ops + txn->count, p->bytes + bytes);
+    uint64_t need = pending_blocks(txn->image, p->ops + sizes->tree_ops, p->bytes + sizes->tree_bytes);
     *ret_blocks = need > p->reserved ? need - p->reserved : 0;
     return space_reserve(txn->image->space, *ret_blocks, txn->frees ? SPACE_DELETE : SPACE_NORMAL);
 }
@@ -107,16 +107,16 @@ static void patch_times(vde_txn *txn, uint64_t time_us)
 }
 
 /* Gate held. TIMED_OUT: the ring is full. */
-static vde_status submit_once(vde_txn *txn, size_t bytes, struct vde_commit *ret_commit)
+static vde_status submit_once(vde_txn *txn, const struct op_sizes *sizes, struct vde_commit *ret_commit)
 {
     struct vde_image *image = txn->image;
     struct overlay *overlay = image->current->overlays[0];
     uint64_t blocks, lsn;
     VDE_TRY(validate(txn));
-    if (overlay_bytes(overlay) > image->memory_bytes / 2)
+    if (overlay_bytes(overlay) > image->memory_bytes / 2 || overlay_entries(overlay) > OVERLAY_ENTRIES_MAX)
         return VDE_TIMED_OUT; /* over the budget: as if the ring were full */
-    VDE_TRY(overlay_reserve(overlay, txn->count, bytes));
-    VDE_TRY(reserve_space(txn, bytes, &blocks));
+    VDE_TRY(overlay_reserve(overlay, sizes->entries, sizes->bytes));
+    VDE_TRY(reserve_space(txn, sizes, &blocks));
     vde_status status = log_prepare(image->log, txn->ops_size);
     if (status != VDE_OK) {
         space_unreserve(image->space, blocks);
@@ -131,8 +131,8 @@ static vde_status submit_once(vde_txn *txn, size_t bytes, struct vde_commit *ret
     apply_ops(image, overlay, log_last_lsn(image->log) + 1, txn->ops, txn->count);
     log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, payload, &lsn);
     image->last_time_us = time_us;
-    image->active_pending.ops += txn->count;
-    image->active_pending.bytes += bytes;
+    image->active_pending.ops += sizes->tree_ops;
+    image->active_pending.bytes += sizes->tree_bytes;
     image->active_pending.reserved += blocks;
     txn->submitted = true;
     *ret_commit = (struct vde_commit){lsn, time_us};
@@ -158,11 +158,11 @@ vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
     if (log_poisoned(image->log))
         return fail_as(VDE_POISONED, "image");
     VDE_TRY(flush_data(txn));
-    size_t bytes;
-    measure_ops(txn->ops, txn->count, &bytes);
+    struct op_sizes sizes;
+    measure_ops(txn->ops, txn->count, &sizes);
     for (unsigned space_tries = 0;;) {
         lock_take(log_gate(image->log));
-        vde_status status = submit_once(txn, bytes, ret_commit);
+        vde_status status = submit_once(txn, &sizes, ret_commit);
         lock_drop(log_gate(image->log));
         if (status == VDE_PIN_EXPIRED) {
             VDE_TRY(txn_check_conditions(txn));

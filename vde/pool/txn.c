@@ -38,6 +38,7 @@ void vde_txn_destroy(vde_txn *txn)
     free(txn->conditions);
     free(txn->extents);
     free(txn->patches);
+    free(txn->expected);
     free(txn);
 }
 
@@ -61,8 +62,7 @@ void vde_txn_frees_space(vde_txn *txn)
     txn->frees = true;
 }
 
-/* Room for one more element in a growing array. */
-static vde_status reserve(void **array, size_t *capacity, size_t count, size_t element)
+vde_status txn_grow(void **array, size_t *capacity, size_t count, size_t element)
 {
     if (count < *capacity)
         return VDE_OK;
@@ -124,7 +124,7 @@ vde_status txn_touch(vde_txn *txn, uint64_t dataset)
 {
     if (txn->touched_count > 0 && txn->touched[txn->touched_count - 1] == dataset)
         return VDE_OK;
-    VDE_TRY(reserve((void **)&txn->touched, &txn->touched_capacity, txn->touched_count, sizeof *txn->touched));
+    VDE_TRY(txn_grow((void **)&txn->touched, &txn->touched_capacity, txn->touched_count, sizeof *txn->touched));
     VDE_TRY(registry_load_dataset(txn->image, dataset));
     txn->touched[txn->touched_count++] = dataset;
     return VDE_OK;
@@ -132,7 +132,7 @@ vde_status txn_touch(vde_txn *txn, uint64_t dataset)
 
 vde_status txn_condition(vde_txn *txn, const struct condition *condition)
 {
-    VDE_TRY(reserve((void **)&txn->conditions, &txn->condition_capacity, txn->condition_count, sizeof *txn->conditions));
+    VDE_TRY(txn_grow((void **)&txn->conditions, &txn->condition_capacity, txn->condition_count, sizeof *txn->conditions));
     txn->conditions[txn->condition_count++] = *condition;
     return txn_check_conditions(txn);
 }
@@ -180,7 +180,7 @@ static vde_status append_place(vde_txn *txn, uint64_t stream, struct append **re
             *ret_append = &txn->appends[i];
             return VDE_OK;
         }
-    VDE_TRY(reserve((void **)&txn->appends, &txn->append_capacity, txn->append_count, sizeof *txn->appends));
+    VDE_TRY(txn_grow((void **)&txn->appends, &txn->append_capacity, txn->append_count, sizeof *txn->appends));
     VDE_TRY(registry_load_stream(txn->image, stream));
     *ret_append = &txn->appends[txn->append_count++];
     **ret_append = (struct append){.stream = stream};
@@ -215,7 +215,7 @@ vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64
     uint8_t key[16];
     struct disk_log_entry head = {le64(time_us), le32((uint32_t)size), le32(0)};
     bool big = size > STREAM_INLINE_MAX || size > log_record_limit(txn->image->log) / 2;
-    VDE_TRY(reserve((void **)&txn->patches, &txn->patch_capacity, txn->patch_count, sizeof *txn->patches));
+    VDE_TRY(txn_grow((void **)&txn->patches, &txn->patch_capacity, txn->patch_count, sizeof *txn->patches));
     struct txn_mark mark = txn_mark(txn);
     if (big) {
         head.flags = le32(ENTRY_BIG);
@@ -248,7 +248,7 @@ vde_status vde_txn_append(vde_txn *txn, uint64_t stream, uint64_t number, uint64
 
 vde_status txn_own_extent(vde_txn *txn, uint64_t address, uint64_t blocks)
 {
-    VDE_TRY(reserve((void **)&txn->extents, &txn->extent_capacity, txn->extent_count, sizeof *txn->extents));
+    VDE_TRY(txn_grow((void **)&txn->extents, &txn->extent_capacity, txn->extent_count, sizeof *txn->extents));
     txn->extents[txn->extent_count++] = (struct extent){address, blocks};
     txn->data_bytes += blocks * BLOCK_BYTES;
     return VDE_OK;

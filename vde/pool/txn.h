@@ -24,6 +24,11 @@ struct extent {
     uint64_t address, blocks;
 };
 
+/* Blocks of a volume that must not have changed since. */
+struct expected_blocks {
+    uint64_t dataset, block, blocks, lsn, generation;
+};
+
 struct vde_txn {
     struct vde_image *image;
     uint8_t *ops;           /* encoded operations */
@@ -42,6 +47,9 @@ struct vde_txn {
     } newest;               /* this snapshot must be the newest */
     size_t *patches;        /* places of entry times that become the transaction's time */
     size_t patch_count, patch_capacity;
+    struct expected_blocks *expected;
+    size_t expected_count, expected_capacity;
+    uint64_t run_blocks;    /* of volumes, in runs and unmaps */
     uint64_t data_bytes;    /* written to the heap for this transaction */
     uint64_t min_time_us;
     bool frees, submitted;
@@ -54,6 +62,10 @@ struct txn_mark {
 };
 struct txn_mark txn_mark(const vde_txn *txn);
 vde_status txn_rewind(vde_txn *txn, const struct txn_mark *mark, vde_status status);
+/* Room for one more element in a growing array of the transaction. */
+vde_status txn_grow(void **array, size_t *capacity, size_t count, size_t element);
+/* The dataset must exist at submit. NOT_FOUND: it does not even now. */
+vde_status txn_touch(vde_txn *txn, uint64_t dataset);
 vde_status txn_op(vde_txn *txn, uint64_t dataset, const void *key, size_t key_size, enum value_kind kind,
                   const void *value, size_t value_size);
 /* Write a value to the heap now and put its descriptor. */
@@ -73,7 +85,6 @@ vde_status txn_condition(vde_txn *txn, const struct condition *condition);
 vde_status txn_check_conditions(vde_txn *txn);
 vde_status txn_condition_failed(const struct condition *condition);
 /* The dataset must exist at submit. */
-vde_status txn_touch(vde_txn *txn, uint64_t dataset);
 vde_status txn_check_user_dataset(uint64_t dataset);
 
 /* txn_catalog.c: create a dataset of any kind; a clone's record brings its root and origin along. */
