@@ -21,12 +21,18 @@ struct tree_cursor {
     bool valid;                           /* the whole path stands on a record */
 };
 
-vde_status tree_cursor_open(const struct tree_store *store, uint64_t tree, const struct tree_root *root,
-                            struct tree_cursor **ret_cursor)
+static vde_status check_root(uint64_t tree, const struct tree_root *root)
 {
     if (!ptr_is_null(root->node) && root->level > TREE_LEVEL_MAX)
         return fail_corrupt("root of tree %llu|level %u|at most %u", (unsigned long long)tree, root->level,
                             TREE_LEVEL_MAX);
+    return VDE_OK;
+}
+
+vde_status tree_cursor_open(const struct tree_store *store, uint64_t tree, const struct tree_root *root,
+                            struct tree_cursor **ret_cursor)
+{
+    VDE_TRY(check_root(tree, root));
     struct tree_cursor *cursor = calloc(1, sizeof *cursor);
     if (!cursor)
         return fail_nomem("tree cursor");
@@ -37,14 +43,35 @@ vde_status tree_cursor_open(const struct tree_store *store, uint64_t tree, const
     return VDE_OK;
 }
 
+static void unpin_path(struct tree_cursor *cursor)
+{
+    for (unsigned level = 0; level <= TREE_LEVEL_MAX; level++) {
+        if (cursor->path[level].node)
+            node_unpin(cursor->path[level].node);
+        cursor->path[level].node = NULL;
+    }
+}
+
 void tree_cursor_close(struct tree_cursor *cursor)
 {
     if (!cursor)
         return;
-    for (unsigned level = 0; level <= TREE_LEVEL_MAX; level++)
-        if (cursor->path[level].node)
-            node_unpin(cursor->path[level].node);
+    unpin_path(cursor);
     free(cursor);
+}
+
+/* What is pinned stays: seeks take up nodes that are the same in the new version. */
+vde_status tree_cursor_reset(struct tree_cursor *cursor, const struct tree_store *store, uint64_t tree,
+                             const struct tree_root *root)
+{
+    VDE_TRY(check_root(tree, root));
+    if (tree != cursor->tree || store->context != cursor->store.context || store->cache != cursor->store.cache)
+        unpin_path(cursor);
+    cursor->store = *store;
+    cursor->tree = tree;
+    cursor->root = *root;
+    cursor->valid = false;
+    return VDE_OK;
 }
 
 bool tree_cursor_valid(const struct tree_cursor *cursor)

@@ -78,6 +78,9 @@ struct tree_cursor;
 vde_status tree_cursor_open(const struct tree_store *store, uint64_t tree, const struct tree_root *root,
                             struct tree_cursor **ret_cursor);
 void tree_cursor_close(struct tree_cursor *cursor);
+/* Use it for another version; cheap when the two share nodes. It stands nowhere then. */
+vde_status tree_cursor_reset(struct tree_cursor *cursor, const struct tree_store *store, uint64_t tree,
+                             const struct tree_root *root);
 /* Stand on the first key >= `key` (NULL: the first record). Past the end is no error: see tree_cursor_valid(). */
 vde_status tree_cursor_seek(struct tree_cursor *cursor, const void *key, size_t key_size);
 /* Stand on the last key <= `key`; invalid if there is none. */
