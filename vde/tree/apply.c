@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/fail.h"
+#include "format/run.h"
 #include "tree/lookup.h"
 #include "tree/page.h"
 #include "tree/spill.h"
@@ -70,6 +71,8 @@ static vde_status check_op(const struct tree_op *op, uint64_t device_blocks)
                    : fail_as(VDE_TOO_LARGE, "value|%zu bytes|at most %u", op->value_size, SPILL_VALUE_MAX);
     if (op->key_size + op->value_size > NODE_RECORD_MAX)
         return fail_as(VDE_TOO_LARGE, "record|%zu bytes|at most %zu", op->key_size + op->value_size, NODE_RECORD_MAX);
+    if (op->kind == VALUE_RUN)
+        return run_verify(RUN_IN_TREE, op->key, op->key_size, op->kind, op->value, op->value_size, device_blocks, "run");
     return value_verify(op->kind, op->value, op->value_size, device_blocks, "value");
 }
 
@@ -118,9 +121,12 @@ static bool owns(const struct node_record *record, struct ptr extent)
     return false;
 }
 
-/* Drop the extents of a value that goes, but not those that the value in its place still names. */
+/* Drop the extents of a value that goes, but not those that the value in its place still names. Runs may go in part: who
+ * changes them says what is dropped. */
 static vde_status drop_value(const struct apply *a, const struct node_record *old, const struct node_record *in_place)
 {
+    if (old->kind == VALUE_RUN)
+        return VDE_OK;
     for (unsigned i = 0; i < value_extents(old->kind, old->value); i++) {
         struct ptr extent = value_extent(old->kind, old->value, i);
         if (!owns(in_place, extent))

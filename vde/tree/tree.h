@@ -49,7 +49,8 @@ struct tree_op {
 
 /* Apply changes, sorted by key, each key once, to *root; on success *root is the new version. On failure *root is
  * untouched, but blocks may have been allocated and dropped: the caller gives the checkpoint up. Deleting a key that is
- * absent is no error. The value of a record that is replaced or deleted is dropped with everything it owns. */
+ * absent is no error. The value of a record that is replaced or deleted is dropped with everything it owns, except for
+ * VALUE_RUN: its blocks are the caller's to drop. */
 vde_status tree_apply(const struct tree_writer *writer, uint64_t tree, struct tree_root *root, const struct tree_op *ops,
                       size_t count);
 
