@@ -103,6 +103,12 @@ vde_status merge_discard(struct merge *merge, uint64_t dataset, uint64_t after, 
 /* Bring merge->dead into a dead tree. */
 vde_status merge_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t *ret_blocks);
 
+/* merge_volume.c: bring the changes (after, through] of a volume into its tree; what it drops, it drops as of the stage
+ * that `merge` stands at. */
+vde_status merge_volume(struct merge *merge, struct dataset_record *record, uint64_t after, uint64_t through);
+/* Free what an entry of kind VALUE_RUN owns. */
+vde_status merge_free_blocks(struct merge *merge, const struct overlay_entry *entry);
+
 /* merge_history.c */
 vde_status merge_history(struct merge *merge, struct dataset_record *record);
 

@@ -32,6 +32,8 @@ static struct ptr extent_of(const struct overlay_entry *entry, unsigned index)
 /* A version that no tree will ever see: its extents go. */
 static vde_status free_version(struct merge *merge, const struct overlay_entry *entry)
 {
+    if (entry->kind == VALUE_RUN)
+        return merge_free_blocks(merge, entry);
     if (!owns_extents(entry->kind))
         return VDE_OK;
     for (unsigned i = 0; i < extent_count(entry); i++) {
@@ -131,7 +133,11 @@ static vde_status stage(struct merge *merge, struct dataset_record *record, uint
     uint64_t nodes = record->root.nodes;
     merge->writer.birth = through;
     merge->newest_snapshot = max_u64(record->newest_snapshot, MUTATED(MUTATE_IMAGE_SNAPSHOT) ? 0 : merge->newest_image);
-    vde_status status = merge_collect(merge, record->id, after, through, &changes);
+    vde_status status = VDE_OK;
+    if (record->kind == DATASET_KIND_VOLUME)
+        status = merge_volume(merge, record, after, through);
+    else
+        status = merge_collect(merge, record->id, after, through, &changes);
     if (status == VDE_OK && changes.count > 0)
         status = tree_apply(&merge->writer, record->tree, &record->root, changes.ops, changes.count);
     merge->nodes += (int64_t)record->root.nodes - (int64_t)nodes;

@@ -84,7 +84,6 @@ vde_status txn_condition(vde_txn *txn, const struct condition *condition);
 /* Look again, in the trees of now: EXISTS or NOT_FOUND names the first that does not hold. */
 vde_status txn_check_conditions(vde_txn *txn);
 vde_status txn_condition_failed(const struct condition *condition);
-/* The dataset must exist at submit. */
 vde_status txn_check_user_dataset(uint64_t dataset);
 
 /* txn_catalog.c: create a dataset of any kind; a clone's record brings its root and origin along. */

@@ -10,11 +10,9 @@
 static inline uint64_t new_volume(vde_image *image)
 {
     struct dataset_record record = {.id = vde_id_reserve(image), .kind = DATASET_KIND_VOLUME};
-    uint8_t key[CATALOG_KEY_MAX];
-    struct disk_dataset disk;
-    dataset_record_put(&record, &disk);
+    record.tree = record.id;
     vde_txn *txn = begin(image);
-    OK(txn_op(txn, DATASET_CATALOG, key, key_dataset(key, record.id), VALUE_INLINE, &disk, sizeof disk));
+    OK(txn_dataset_create(txn, &record));
     commit(txn);
     return record.id;
 }
