@@ -8,7 +8,7 @@ PACKAGES_BUILD='cmake ninja-build gcc libc6-dev pkg-config liburing-dev libaio-d
     libjansson-dev python3 python3-venv'
 # What the tests need on top.
 # shellcheck disable=SC2034
-PACKAGES_TEST='g++ clang clang-tidy libclang-rt-14-dev cppcheck shellcheck universal-ctags libcriterion-dev
+PACKAGES_TEST='g++ clang clang-tidy libclang-rt-14-dev cppcheck shellcheck universal-ctags libcriterion-dev mandoc
     ca-certificates'
 
 # missing_packages <package>...: prints those that are not installed.
