@@ -16,6 +16,7 @@ enum lock_rank {
     LOCK_SPACE,          /* bitmaps, reservations */
     LOCK_CACHE,          /* node cache shard */
     LOCK_QUEUE,          /* completion queue */
+    LOCK_VOLUMES,        /* open volumes, gathered writes, spare buffers */
     LOCK_DEVICE,         /* backend internals */
 };
 

@@ -132,7 +132,8 @@ void log_status(struct log *log, struct log_status *ret_status)
 {
     lock_take(&log->lock);
     *ret_status = (struct log_status){log->ring_bytes, log->head,          log->retained, log->groups,
-                                      log->flushes,    log->bytes_written, log->queue_head && log->queue_head->count > 0};
+                                      log->flushes,    log->bytes_written, log->queue_head && log->queue_head->count > 0,
+                                      log->queue_head && log->queue_head->next};
     lock_drop(&log->lock);
 }
 

@@ -79,6 +79,7 @@ bool log_poisoned(const struct log *log);
 struct log_status {
     uint64_t ring_bytes, head, retained, groups, flushes, bytes_written;
     bool pending; /* records wait to be written */
+    bool full;    /* more of them than one group */
 };
 void log_status(struct log *log, struct log_status *ret_status);
 /* Set before the first append: called after durable_lsn moved or the log was poisoned, on the leader's thread, without locks. */

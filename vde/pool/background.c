@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* background.c -- one thread that does what nobody waits for: writes records left in the log buffer, marks the newest
- * flush, makes checkpoints. It sleeps without a timer while there is nothing to do. */
+ * flush, makes checkpoints. It sleeps without a timer while there is nothing to do.
+ *
+ * Records are written within a tick, except lazy ones (data of volumes, which promise durability with a flush only):
+ * a flush every tick would cost more than the writes. They wait for a second or for LAZY_BYTES of data, which also
+ * bounds what recovery must read to verify the tail. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -8,6 +12,9 @@
 #include "pool/pool.h"
 
 #define TICK_MS 10u
+#define LAZY_MS 1000u
+#define LAZY_BYTES (32ull << 20)
+#define LAZY_MAX_BYTES (48ull << 20) /* whoever writes more waits */
 
 struct background {
     struct vde_image *image;
@@ -17,6 +24,8 @@ struct background {
     uint64_t start_lsn; /* before anyone else has the image: what comes after it is this thread's business */
     bool stop, drive;   /* guarded by mutex */
     atomic_bool asleep; /* sleeping without a timer */
+    /* the thread's own */
+    uint64_t seen_eager, seen_durable, lazy_since;
 };
 
 static void deadline_after(struct timespec *at, unsigned ms)
@@ -57,6 +66,66 @@ static uint64_t monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
 }
 
+static void note_flushed(struct vde_image *image, uint64_t bytes)
+{
+    uint64_t known = atomic_load(&image->lazy_flushed);
+    while (bytes > known && !atomic_compare_exchange_weak(&image->lazy_flushed, &known, bytes))
+        ;
+}
+
+static uint64_t unflushed(struct vde_image *image)
+{
+    uint64_t flushed = atomic_load(&image->lazy_flushed), bytes = atomic_load(&image->lazy_bytes);
+    return bytes > flushed ? bytes - flushed : 0;
+}
+
+/* Write everything that was submitted. */
+static vde_status write_out(struct vde_image *image)
+{
+    uint64_t bytes = atomic_load(&image->lazy_bytes); /* first: they are counted after their record got its LSN */
+    vde_status status = log_wait(image->log, log_last_lsn(image->log));
+    if (status == VDE_OK)
+        note_flushed(image, bytes);
+    return status;
+}
+
+vde_status background_lazy(struct vde_image *image, uint64_t bytes)
+{
+    uint64_t before = unflushed(image);
+    atomic_fetch_add(&image->lazy_bytes, bytes);
+    if (before + bytes < LAZY_BYTES)
+        return VDE_OK;
+    if (image->background && before + bytes < LAZY_MAX_BYTES) {
+        if (before < LAZY_BYTES)
+            background_drive(image);
+        return VDE_OK;
+    }
+    return write_out(image);
+}
+
+/* Must records be written now? */
+static bool write_due(struct background *background, uint64_t last, bool quiet, bool drive)
+{
+    struct vde_image *image = background->image;
+    uint64_t bytes = atomic_load(&image->lazy_bytes), newest = log_last_lsn(image->log);
+    uint64_t durable = log_durable_lsn(image->log), eager = atomic_load(&image->eager_lsn);
+    bool eager_quiet = eager == background->seen_eager;
+    background->seen_eager = eager;
+    if (durable != background->seen_durable || durable >= last) {
+        background->seen_durable = durable;
+        background->lazy_since = monotonic_ms();
+    }
+    if (durable >= newest)
+        note_flushed(image, bytes);
+    if (durable >= last)
+        return false;
+    if (drive || (eager > durable && (quiet || eager_quiet)))
+        return true;
+    struct log_status status;
+    log_status(image->log, &status);
+    return monotonic_ms() - background->lazy_since >= LAZY_MS || unflushed(image) >= LAZY_BYTES || status.full;
+}
+
 static void *run(void *argument)
 {
     struct background *background = argument;
@@ -69,8 +138,8 @@ static void *run(void *argument)
             idle = true;
             continue;
         }
-        if ((drive || last == seen) && log_durable_lsn(image->log) < last) {
-            vde_status status = log_wait(image->log, last);
+        if (write_due(background, last, last == seen, drive)) {
+            vde_status status = write_out(image);
             (void)status; /* a failure poisons: whoever asks learns it */
         }
         if (last == seen && log_durable_lsn(image->log) == last) {

@@ -177,6 +177,7 @@ static void release(struct vde_image *image)
     free(image->deferred);
     lock_done(&image->names_lock);
     lock_done(&image->checkpoint_lock);
+    lock_done(&image->volumes_lock);
     lock_done(&image->views_lock);
     if (image->owns_device)
         image->device->ops->close(image->device);
@@ -201,6 +202,7 @@ static vde_status open_on(struct vde_device *device, bool owns, const struct vde
     image->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY;
     image->checkpoint_ms = opts->checkpoint_ms ? opts->checkpoint_ms : DEFAULT_CHECKPOINT_MS;
     lock_init(&image->names_lock, LOCK_NAMES);
+    lock_init(&image->volumes_lock, LOCK_VOLUMES);
     lock_init(&image->checkpoint_lock, LOCK_CHECKPOINT);
     lock_init(&image->views_lock, LOCK_VIEWS);
     vde_status status = VDE_OK;

@@ -44,6 +44,8 @@ struct deferred_run {
     uint64_t generation, address, blocks;
 };
 
+struct volumes; /* dataset/volume.h */
+
 /* Changes not yet in the trees, for the space they will need. */
 struct pending {
     uint64_t ops, bytes;
@@ -70,6 +72,10 @@ struct vde_image {
     uint64_t last_time_us;
 
     struct lock names_lock;      /* held across a change of names: volumes, snapshots */
+
+    struct lock volumes_lock;
+    struct volumes *volumes; /* guarded by volumes_lock; NULL when none is open */
+
     struct lock checkpoint_lock;
     /* guarded by checkpoint_lock */
     struct superblock sb;
@@ -92,6 +98,8 @@ struct vde_image {
     atomic_uint_least64_t checkpoints, heap_bytes, flushes; /* flushes: those outside the log */
     atomic_bool polled;     /* some queue has an eventfd */
     atomic_bool zombies_left; /* the next checkpoint can free more of what was dropped */
+    atomic_uint_least64_t eager_lsn;  /* newest record that is not lazy */
+    atomic_uint_least64_t lazy_bytes, lazy_flushed; /* data of lazy records: submitted, and known to be durable */
 
     struct background *background;
     /* what this open did */
@@ -158,6 +166,8 @@ void background_stop(struct vde_image *image);
 void background_kick(struct vde_image *image);
 /* Somebody polls an eventfd: write waiting records now. */
 void background_drive(struct vde_image *image);
+/* A lazy record was submitted, with so much data: bounds what a flush has not covered yet. */
+vde_status background_lazy(struct vde_image *image, uint64_t bytes);
 /* A checkpoint is due. */
 bool checkpoint_due(struct vde_image *image);
 

@@ -130,6 +130,8 @@ static vde_status submit_once(vde_txn *txn, const struct op_sizes *sizes, struct
     /* From here on only success or poison. Applied first: whoever sees the LSN finds the record whole. */
     apply_ops(image, overlay, log_last_lsn(image->log) + 1, txn->ops, txn->count);
     log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, payload, &lsn);
+    if (!txn->lazy)
+        atomic_store_explicit(&image->eager_lsn, lsn, memory_order_relaxed);
     image->last_time_us = time_us;
     image->active_pending.ops += sizes->tree_ops;
     image->active_pending.bytes += sizes->tree_bytes;

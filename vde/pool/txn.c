@@ -25,13 +25,24 @@ vde_status vde_txn_create(vde_image *image, vde_txn **ret_txn)
     return VDE_OK;
 }
 
+void txn_reset(vde_txn *txn)
+{
+    if (!txn->submitted)
+        for (size_t i = 0; i < txn->extent_count; i++)
+            space_release(txn->image->space, txn->extents[i].address, txn->extents[i].blocks);
+    txn->ops_size = 0;
+    txn->count = 0;
+    txn->touched_count = txn->append_count = txn->condition_count = txn->extent_count = txn->patch_count = 0;
+    txn->expected_count = 0;
+    txn->run_blocks = txn->data_bytes = txn->min_time_us = 0;
+    txn->frees = txn->submitted = txn->lazy = false;
+}
+
 void vde_txn_destroy(vde_txn *txn)
 {
     if (!txn)
         return;
-    if (!txn->submitted)
-        for (size_t i = 0; i < txn->extent_count; i++)
-            space_release(txn->image->space, txn->extents[i].address, txn->extents[i].blocks);
+    txn_reset(txn);
     free(txn->ops);
     free(txn->touched);
     free(txn->appends);

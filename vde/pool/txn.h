@@ -53,7 +53,11 @@ struct vde_txn {
     uint64_t data_bytes;    /* written to the heap for this transaction */
     uint64_t min_time_us;
     bool frees, submitted;
+    bool lazy;              /* data of a volume that nobody waits for: background.c need not hurry */
 };
+
+/* Forget everything and keep the memory, for the next one. What was allocated and never submitted is given back. */
+void txn_reset(vde_txn *txn);
 
 /* A call that fails leaves no operations behind: rewind passes `status` on. */
 struct txn_mark {

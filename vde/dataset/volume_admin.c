@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* volume_admin.c -- create, delete, rename, resize. names_lock is held across each, so that what was looked up stays so. */
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/fail.h"
+#include "dataset/volume.h"
+
+#define LEVEL_MAX 9u
+
+/* The volume as the newest record has it. */
+static vde_status look_up(struct vde_image *image, const char *name, uint64_t *ret_id, struct volume_record *ret_record)
+{
+    vde_view *view;
+    VDE_TRY(vde_view_open_pending(image, &view));
+    struct map catalog = map_catalog(view->layers, &image->store, &image->label.layout, view->lsn);
+    vde_status status = volume_lookup(&catalog, name, ret_id, ret_record);
+    vde_view_close(view);
+    return status;
+}
+
+vde_status volume_find(struct vde_image *image, const char *name, uint64_t *ret_id)
+{
+    struct volume_record record;
+    VDE_TRY(volume_check_name(name));
+    return look_up(image, name, ret_id, &record);
+}
+
+static vde_status commit(vde_txn *txn, vde_status status)
+{
+    struct vde_commit commit;
+    if (status == VDE_OK)
+        status = vde_txn_commit(txn, &commit);
+    vde_txn_destroy(txn);
+    return status;
+}
+
+static vde_status put_record(vde_txn *txn, uint64_t id, const struct volume_record *record)
+{
+    uint8_t key[CATALOG_KEY_MAX];
+    struct disk_volume disk;
+    volume_record_put(record, &disk);
+    return txn_op(txn, DATASET_CATALOG, key, key_volume(key, id), VALUE_INLINE, &disk, sizeof disk);
+}
+
+vde_status volume_name_put(vde_txn *txn, const char *name, uint64_t id)
+{
+    struct condition absent = {.what = "volume name"};
+    vde_le64 value = le64(id);
+    VDE_TRY(volume_check_name(name));
+    absent.key_size = volume_name_key(absent.key, name);
+    VDE_TRY(txn_condition(txn, &absent));
+    return txn_op(txn, DATASET_CATALOG, absent.key, absent.key_size, VALUE_INLINE, &value, sizeof value);
+}
+
+static vde_status drop_name(vde_txn *txn, const char *name)
+{
+    uint8_t key[CATALOG_KEY_MAX];
+    return txn_op(txn, DATASET_CATALOG, key, volume_name_key(key, name), VALUE_DELETE, NULL, 0);
+}
+
+/* --- create -------------------------------------------------------------------------------------------------------- */
+
+static vde_status check_size(uint64_t size_bytes)
+{
+    if (size_bytes == 0 || size_bytes % 512u != 0 || size_bytes > VDE_VOLUME_MAX_BYTES)
+        return fail_as(VDE_INVAL, "volume size|%llu bytes|a multiple of 512, at most %llu",
+                       (unsigned long long)size_bytes, (unsigned long long)VDE_VOLUME_MAX_BYTES);
+    return VDE_OK;
+}
+
+static vde_status check_opts(const struct vde_volume_opts *opts)
+{
+    if (opts->size != sizeof *opts || opts->flags & ~VDE_VOLUME_PREALLOC || opts->reserved != 0)
+        return fail_as(VDE_INVAL, "volume options|size %u, flags %#x|what this library knows", opts->size, opts->flags);
+    if (opts->compression > LEVEL_MAX)
+        return fail_as(VDE_INVAL, "volume options|zstd level %u|0 to %u", opts->compression, LEVEL_MAX);
+    return check_size(opts->size_bytes);
+}
+
+static vde_status create(vde_txn *txn, const char *name, const struct vde_volume_opts *opts)
+{
+    uint64_t id = vde_id_reserve(txn->image);
+    struct volume_record record = {.size_bytes = opts->size_bytes,
+                                   .created_us = image_now_us(txn->image),
+                                   .flags = opts->flags & VDE_VOLUME_PREALLOC ? VOLUME_PREALLOC : 0,
+                                   .compression = (uint8_t)opts->compression};
+    struct dataset_record dataset = {.id = id, .kind = DATASET_KIND_VOLUME, .tree = id};
+    VDE_TRY(volume_name_put(txn, name, id));
+    VDE_TRY(txn_dataset_create(txn, &dataset));
+    return put_record(txn, id, &record);
+}
+
+vde_status vde_volume_create(vde_image *image, const char *name, const struct vde_volume_opts *opts)
+{
+    vde_txn *txn;
+    VDE_TRY(volume_check_name(name));
+    VDE_TRY(check_opts(opts));
+    VDE_TRY(vde_txn_create(image, &txn));
+    lock_take(&image->names_lock);
+    vde_status status = commit(txn, create(txn, name, opts));
+    lock_drop(&image->names_lock);
+    return status;
+}
+
+/* --- delete, rename ------------------------------------------------------------------------------------------------ */
+
+static vde_status delete_locked(struct vde_image *image, const char *name)
+{
+    uint64_t id;
+    struct volume_record record;
+    uint8_t key[CATALOG_KEY_MAX];
+    vde_txn *txn;
+    VDE_TRY(look_up(image, name, &id, &record));
+    VDE_TRY(volume_claim(image, id));
+    vde_status status = vde_txn_create(image, &txn);
+    if (status == VDE_OK) {
+        status = drop_name(txn, name);
+        if (status == VDE_OK)
+            status = txn_op(txn, DATASET_CATALOG, key, key_volume(key, id), VALUE_DELETE, NULL, 0);
+        if (status == VDE_OK)
+            status = vde_txn_dataset_drop(txn, id);
+        status = commit(txn, status);
+    }
+    volume_unclaim(image, id);
+    return status;
+}
+
+vde_status vde_volume_delete(vde_image *image, const char *name)
+{
+    VDE_TRY(volume_check_name(name));
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
+    lock_take(&image->names_lock);
+    vde_status status = delete_locked(image, name);
+    lock_drop(&image->names_lock);
+    return status;
+}
+
+static vde_status rename_locked(struct vde_image *image, const char *name, const char *new_name)
+{
+    uint64_t id;
+    struct volume_record record;
+    vde_txn *txn;
+    VDE_TRY(look_up(image, name, &id, &record));
+    VDE_TRY(vde_txn_create(image, &txn));
+    vde_status status = volume_name_put(txn, new_name, id);
+    if (status == VDE_OK)
+        status = drop_name(txn, name);
+    return commit(txn, status);
+}
+
+vde_status vde_volume_rename(vde_image *image, const char *name, const char *new_name)
+{
+    VDE_TRY(volume_check_name(name));
+    VDE_TRY(volume_check_name(new_name));
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
+    lock_take(&image->names_lock);
+    vde_status status = rename_locked(image, name, new_name);
+    lock_drop(&image->names_lock);
+    return status;
+}
+
+/* --- resize -------------------------------------------------------------------------------------------------------- */
+
+static vde_status write_size(struct vde_image *image, uint64_t id, struct volume_record *record, uint64_t size_bytes)
+{
+    vde_txn *txn;
+    VDE_TRY(vde_txn_create(image, &txn));
+    record->size_bytes = size_bytes;
+    return commit(txn, put_record(txn, id, record));
+}
+
+/* The size first: from then on no request beyond it is published. What lies there is forgotten to free its space; whatever
+ * a crash leaves of it, growing forgets before it can be seen. */
+static vde_status shrink(struct vde_volume *volume, struct volume_record *record, uint64_t size_bytes)
+{
+    struct open_volume *shared = volume->shared;
+    uint64_t old = atomic_load(&shared->size), end = round_up(old, BLOCK_BYTES), lsn;
+    pthread_rwlock_wrlock(&volume->volumes->resize);
+    atomic_store(&shared->size, size_bytes);
+    pthread_rwlock_unlock(&volume->volumes->resize);
+    vde_status status = write_size(volume->image, shared->id, record, size_bytes);
+    if (status != VDE_OK) {
+        atomic_store(&shared->size, old);
+        return status;
+    }
+    return volume_forget(volume, end - size_bytes, size_bytes, 0, true, &lsn);
+}
+
+static vde_status grow(struct vde_volume *volume, struct volume_record *record, uint64_t size_bytes)
+{
+    uint64_t old = atomic_load(&volume->shared->size), lsn;
+    VDE_TRY(volume_forget(volume, round_up(size_bytes, BLOCK_BYTES) - old, old, 0, true, &lsn));
+    VDE_TRY(write_size(volume->image, volume->shared->id, record, size_bytes));
+    atomic_store(&volume->shared->size, size_bytes);
+    return VDE_OK;
+}
+
+static vde_status resize_locked(struct vde_volume *volume, const char *name, uint64_t size_bytes, uint32_t flags)
+{
+    uint64_t id, now = atomic_load(&volume->shared->size);
+    struct volume_record record;
+    VDE_TRY(look_up(volume->image, name, &id, &record));
+    if (id != volume->shared->id) /* renamed meanwhile */
+        return fail_as(VDE_NOT_FOUND, "volume \"%s\"|another volume by now|the same", name);
+    if (size_bytes < now && !(flags & VDE_VOLUME_SHRINK))
+        return fail_as(VDE_INVAL, "volume \"%s\"|%llu bytes, smaller than it is|leave to discard what lies beyond", name,
+                       (unsigned long long)size_bytes);
+    if (size_bytes == now)
+        return VDE_OK;
+    return size_bytes < now ? shrink(volume, &record, size_bytes) : grow(volume, &record, size_bytes);
+}
+
+vde_status vde_volume_resize(vde_image *image, const char *name, uint64_t size_bytes, uint32_t flags)
+{
+    vde_volume *volume;
+    if (flags & ~VDE_VOLUME_SHRINK)
+        return fail_as(VDE_INVAL, "volume resize|flags %#x|VDE_VOLUME_SHRINK or none", flags);
+    VDE_TRY(check_size(size_bytes));
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
+    VDE_TRY(vde_volume_open(image, name, NULL, &volume));
+    lock_take(&image->names_lock);
+    vde_status status = resize_locked(volume, name, size_bytes, flags);
+    lock_drop(&image->names_lock);
+    vde_volume_close(volume);
+    return status;
+}
