@@ -121,7 +121,7 @@ static vde_status merge_one(struct merge *merge, uint64_t dataset)
 static vde_status stage(struct merge *merge, uint64_t through)
 {
     struct ids datasets = {0};
-    merge->through = merge->catalog.lsn = through;
+    merge->through = merge->catalog.lsn = merge->writer.birth = through;
     merge->catalog.after = merge->after;
     vde_status status = merge_catalog_collect(merge);
     if (status == VDE_OK)
