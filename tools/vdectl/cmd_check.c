@@ -1,37 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_check.c -- vdectl check and checkpoint. */
-#include "cli.h"
+#include "check.h"
 #include "commands.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define WIDTH 20
-#define SHOWN_MAX 1000u /* findings printed; the summary counts all of them */
 
 struct check_run {
     struct cli *cli;
+    const char *what;
     json_t *findings;
     uint64_t shown;
     struct vde_check_opts opts;
     struct vde_check_summary summary;
 };
 
-static void on_finding(void *context, const struct vde_finding *finding)
+json_t *check_finding_json(const struct vde_finding *finding)
 {
-    struct check_run *run = context;
-    if (run->shown++ >= SHOWN_MAX)
-        return;
+    json_t *object = json_object();
+    json_put(object, "code", json_str(vde_status_name(finding->status)));
+    json_put(object, "object", json_str(finding->object));
+    json_put(object, "found", json_str(finding->found ? finding->found : ""));
+    json_put(object, "expected", json_str(finding->expected ? finding->expected : ""));
+    return object;
+}
+
+void check_finding_text(const struct vde_finding *finding)
+{
     const char *found = finding->found ? finding->found : "", *expected = finding->expected ? finding->expected : "";
-    if (run->cli->json) {
-        json_t *object = json_object();
-        json_put(object, "code", json_str(vde_status_name(finding->status)));
-        json_put(object, "object", json_str(finding->object));
-        json_put(object, "found", json_str(found));
-        json_put(object, "expected", json_str(expected));
-        json_add(run->findings, object);
-        return;
-    }
     progress_done();
     out_text(stdout, finding->object, strlen(finding->object));
     if (found[0]) {
@@ -45,10 +43,21 @@ static void on_finding(void *context, const struct vde_finding *finding)
     printf(" (%s)\n", vde_status_name(finding->status));
 }
 
+static void on_finding(void *context, const struct vde_finding *finding)
+{
+    struct check_run *run = context;
+    if (run->shown++ >= CHECK_SHOWN_MAX)
+        return;
+    if (run->cli->json)
+        json_add(run->findings, check_finding_json(finding));
+    else
+        check_finding_text(finding);
+}
+
 static void on_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
-    (void)context;
-    progress_update("check", done_bytes, total_bytes);
+    const struct check_run *run = context;
+    progress_update(run->what, done_bytes, total_bytes);
 }
 
 static void print_json(const struct check_run *run)
@@ -78,8 +87,8 @@ static void print_text(const struct check_run *run)
 {
     const struct vde_check_summary *s = &run->summary;
     char text[OUT_TEXT];
-    if (run->shown > SHOWN_MAX)
-        printf("... and %llu more\n", (unsigned long long)(run->shown - SHOWN_MAX));
+    if (run->shown > CHECK_SHOWN_MAX)
+        printf("... and %llu more\n", (unsigned long long)(run->shown - CHECK_SHOWN_MAX));
     out_field("datasets", WIDTH, "%llu, snapshots %llu", (unsigned long long)s->datasets,
               (unsigned long long)s->snapshots);
     out_field("volumes", WIDTH, "%llu, runs %llu (%llu compressed), clones %llu", (unsigned long long)s->volumes,
@@ -105,10 +114,11 @@ static vde_status attempt(void *context)
     return vde_check(run->cli->image_path, &run->opts, &run->summary);
 }
 
-static int run_check(struct cli *cli)
+int check_image(struct cli *cli, const char *what, uint32_t flags, uint64_t rate_bytes)
 {
-    struct check_run run = {.cli = cli, .findings = json_array(), .opts = VDE_CHECK_OPTS_INIT};
-    run.opts.flags = cli_switch(cli, "no-data") ? 0 : VDE_CHECK_DATA;
+    struct check_run run = {.cli = cli, .what = what, .findings = json_array(), .opts = VDE_CHECK_OPTS_INIT};
+    run.opts.flags = flags;
+    run.opts.rate_bytes = rate_bytes;
     run.opts.backend = cli_option(cli, "backend");
     run.opts.finding = on_finding;
     run.opts.progress = on_progress;
@@ -127,6 +137,11 @@ static int run_check(struct cli *cli)
     }
     json_decref(run.findings);
     return result;
+}
+
+static int run_check(struct cli *cli)
+{
+    return check_image(cli, "check", cli_switch(cli, "no-data") ? 0 : VDE_CHECK_DATA, 0);
 }
 
 static const struct cli_option check_options[] = {

@@ -6,6 +6,8 @@
 #include "cli.h"
 
 extern const struct cli_command cmd_format, cmd_info, cmd_check, cmd_capabilities, cmd_checkpoint, cmd_copy;
+extern const struct cli_command cmd_scrub, cmd_repair;
+extern const struct cli_command cmd_dump_superblock, cmd_dump_log, cmd_dump_tree, cmd_dump_alloc, cmd_dump_stream;
 extern const struct cli_command cmd_namespace_create, cmd_namespace_list, cmd_namespace_show, cmd_namespace_set,
     cmd_namespace_drop;
 extern const struct cli_command cmd_table_create, cmd_table_list, cmd_table_show, cmd_table_files, cmd_table_history,

@@ -11,6 +11,8 @@
 static const struct cli_command *const commands[] = {
     &cmd_format,          &cmd_info,           &cmd_check,         &cmd_capabilities, &cmd_checkpoint,
     &cmd_copy,
+    &cmd_scrub,           &cmd_repair,
+    &cmd_dump_superblock, &cmd_dump_log,       &cmd_dump_tree,     &cmd_dump_alloc,  &cmd_dump_stream,
     &cmd_namespace_create, &cmd_namespace_list, &cmd_namespace_show, &cmd_namespace_set, &cmd_namespace_drop,
     &cmd_table_create,    &cmd_table_list,     &cmd_table_show,    &cmd_table_files,  &cmd_table_history,
     &cmd_table_add,       &cmd_table_remove,   &cmd_table_evolve,  &cmd_table_diff,   &cmd_table_drop,

@@ -11,6 +11,15 @@
 #define INPUT_MAX_BYTES (256u << 20)
 #define BUSY_POLL_US 20000u
 
+/* Recovery that did something is worth a word. */
+static void report(struct cli *cli)
+{
+    struct vde_image_info info;
+    vde_image_info(cli->image, &info);
+    if (info.replayed_records || info.dropped_tail_lsn)
+        cli_note("%s: %s", cli->image_path, info.open_report);
+}
+
 vde_status cli_open(struct cli *cli)
 {
     struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
@@ -21,6 +30,8 @@ vde_status cli_open(struct cli *cli)
     vde_status status = vde_image_open(cli->image_path, &opts, &cli->image);
     if (status != VDE_OK && !strstr(vde_last_error()->text, cli->image_path))
         cli_error_prefix(cli->image_path);
+    if (status == VDE_OK && cli->command->flags & CLI_WRITES)
+        report(cli);
     return status;
 }
 
