@@ -19,6 +19,9 @@ VERBS = [
     "capabilities",
     "checkpoint",
     "copy",
+    "scrub",
+    "repair",
+    *(f"dump {verb}" for verb in ("superblock", "log", "tree", "alloc", "stream")),
     *(f"namespace {verb}" for verb in ("create", "list", "show", "set", "drop")),
     *(
         f"table {verb}"
@@ -49,7 +52,7 @@ class Grammar(VdectlCase):
     def test_alone_prints_the_grouped_verbs_as_a_usage_error(self):
         status, out, err = self.run_any()
         self.assertEqual((status, out), (USAGE, ""))
-        for group in ("image", "namespace", "table", "file", "txn", "delta"):
+        for group in ("image", "dump", "namespace", "table", "file", "txn", "delta"):
             self.assertIn(f"\n{group}\n", err)
 
     def test_help_lists_exactly_the_verbs(self):

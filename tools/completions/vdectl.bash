@@ -4,7 +4,8 @@
 _vdectl_verbs()
 {
     case $1 in
-    "") echo "format info check capabilities checkpoint copy namespace table file txn delta help" ;;
+    "") echo "format info check capabilities checkpoint copy scrub repair dump namespace table file txn delta help" ;;
+    dump) echo "superblock log tree alloc stream" ;;
     namespace) echo "create list show set drop" ;;
     table) echo "create list show files history add remove evolve diff drop" ;;
     file) echo "put get list remove" ;;
@@ -22,6 +23,13 @@ _vdectl_options()
     "capabilities") echo "--image --json --help" ;;
     "checkpoint") echo "--image --backend --wait --bytes --json --help" ;;
     "copy") echo "--force --damaged --image --backend --wait --bytes --json --help" ;;
+    "scrub") echo "--rate --image --backend --wait --bytes --json --help" ;;
+    "repair") echo "--apply --image --backend --wait --json --help" ;;
+    "dump superblock") echo "--image --backend --wait --json --help" ;;
+    "dump log") echo "--all --show-values --image --backend --wait --json --help" ;;
+    "dump tree") echo "--snapshot --show-values --image --backend --wait --json --help" ;;
+    "dump alloc") echo "--image --backend --wait --bytes --json --help" ;;
+    "dump stream") echo "--from --show-values --image --backend --wait --json --help" ;;
     "namespace create") echo "--property --if-not-exists --image --backend --wait --json --help" ;;
     "namespace list") echo "--recursive --image --backend --wait --json --help" ;;
     "namespace show") echo "--image --backend --wait --json --help" ;;
@@ -83,7 +91,7 @@ _vdectl()
     local noun="" verb_at=1 verb
     COMPREPLY=()
     case $first in
-    namespace | table | file | txn | delta) noun=$first verb_at=2 ;;
+    dump | namespace | table | file | txn | delta) noun=$first verb_at=2 ;;
     esac
     if ((COMP_CWORD == verb_at)); then
         mapfile -t COMPREPLY < <(compgen -W "$(_vdectl_verbs "$noun")" -- "$current")

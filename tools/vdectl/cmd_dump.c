@@ -120,6 +120,8 @@ static vde_status on_superblock(void *context, const struct vde_superblock_info 
     }
     if (info->newest && !dump->newest.valid)
         dump->newest = *info;
+    if (info->empty)
+        return VDE_OK;
     out_table_cell(&dump->table, "%c", info->ring);
     out_table_cell(&dump->table, "%u", info->slot);
     if (!info->valid) {

@@ -138,7 +138,7 @@ static int run_log(struct cli *cli)
 }
 
 static const struct cli_option log_options[] = {
-    {"all", NULL, "every whole frame in the ring, not only what an open would replay"},
+    {"all", NULL, "every whole frame in the ring, not only what is kept for replay"},
     DUMP_SHOW_VALUES,
     {NULL, NULL, NULL},
 };

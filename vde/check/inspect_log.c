@@ -135,8 +135,24 @@ static vde_status judge(struct log_walk *w, char *text, size_t size)
     return VDE_OK;
 }
 
+/* Frames before the checkpoint that are kept for the one before it. */
+static vde_status walk_kept(struct log_walk *w)
+{
+    for (uint64_t at = w->source->sb.log_previous; at < w->source->sb.log_start;) {
+        struct frame f;
+        bool valid;
+        VDE_TRY(read_frame(w, at, &f, &valid));
+        bool kept = valid && f.position == at;
+        if (kept)
+            VDE_TRY(emit_frame(w, &f, false, "the checkpoint covers it"));
+        at += kept ? round_up(f.bytes, BLOCK_BYTES) : BLOCK_BYTES;
+    }
+    return VDE_OK;
+}
+
 static vde_status walk_replay(struct log_walk *w)
 {
+    VDE_TRY(walk_kept(w));
     char text[2 * WHY_BYTES];
     uint64_t start = w->position;
     while (w->position - start < w->ring_bytes) {

@@ -110,7 +110,11 @@ static vde_status find_newest(struct source *source, const char *name, struct tr
         VDE_TRY(id_of_name(source, name, &id));
     if (id == DATASET_CATALOG)
         return VDE_OK;
-    VDE_TRY(get_record(source, id, &record));
+    vde_status status = get_record(source, id, &record);
+    if (status == VDE_NOT_FOUND && (id == DATASET_HISTORY || id == DATASET_FILES)) /* it has none until it is used */
+        record = (struct dataset_record){.tree = id};
+    else
+        VDE_TRY(status);
     *ret_tree = dead ? (struct tree){id | DATASET_DEAD_BIT, id | DATASET_DEAD_BIT, record.dead}
                      : (struct tree){id, record.tree, record.root};
     return VDE_OK;

@@ -18,6 +18,7 @@ struct rebuild {
     struct superblock sb;     /* the new one */
     uint8_t *index;
     uint64_t index_blocks;
+    uint32_t again;           /* pages of this checkpoint are written once more, so that both slots hold them; 0: none */
     bool index_good;          /* `index` holds the current one, else zeroes */
     struct disk_bitmap *map;
 };
@@ -76,7 +77,7 @@ static vde_status rebuild_page(struct rebuild *b, uint64_t page)
     memcpy(&entry, place, sizeof entry);
     b->sb.used_blocks += used;
     VDE_TRY(is_right(b, page, &entry, used, &right));
-    if (right)
+    if (right && (b->again == 0 || le32_get(entry.sequence) != b->again))
         return VDE_OK;
     uint8_t slot = b->index_good && entry.written && entry.slot == 0; /* the one that is not current */
     uint64_t at = bitmap_slot_block(&source->label.layout, page, slot);
@@ -110,9 +111,9 @@ static vde_status publish(struct rebuild *b)
     return VDE_OK;
 }
 
-static vde_status rebuild(struct repair *r, struct checker *c)
+static vde_status rebuild(struct repair *r, struct checker *c, bool again)
 {
-    struct rebuild b = {.repair = r, .checker = c, .sb = r->source.sb};
+    struct rebuild b = {.repair = r, .checker = c, .sb = r->source.sb, .again = again ? (uint32_t)r->source.sb.sequence : 0};
     b.sb.sequence++;
     b.sb.alloc_slot = !b.sb.alloc_slot;
     b.sb.used_blocks = 0;
@@ -152,7 +153,8 @@ static vde_status judge(struct repair *r, struct checker *c)
              (unsigned long long)wrong);
     if (!repair_plan(r, "bitmaps", what))
         return VDE_OK;
-    VDE_TRY(rebuild(r, c));
+    VDE_TRY(rebuild(r, c, false));
+    VDE_TRY(rebuild(r, c, true));
     repair_tell(r, VDE_REPAIR_DONE, "bitmaps", what);
     return VDE_OK;
 }

@@ -77,8 +77,8 @@ struct vde_log_item {
     /* OPERATION */
     struct vde_inspected operation;
 };
-/* Frames from the newest checkpoint on, in the order of replay, up to where it would stop; with VDE_LOG_ALL whatever whole
- * frames the ring holds, by position. */
+/* Frames that are kept for the checkpoint before the newest, then those from the newest on, in the order of replay, up to
+ * where it would stop; with VDE_LOG_ALL whatever whole frames the ring holds, by position. */
 VDE_API VDE_MUST_CHECK vde_status vde_inspect_log(vde_inspect *inspect, uint32_t flags,
                                                   vde_status (*each)(void *context, const struct vde_log_item *item),
                                                   void *context);

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking at an image offline: dump, scrub, repair, and what an open that recovered something says."""
+
+import pathlib
+import random
+import unittest
+
+from vdectl_case import DAMAGE, DONE, FAILED, USAGE, VdectlCase
+
+BLOCK = 4096
+MIB = 1 << 20
+
+
+class InspectCase(VdectlCase):
+    image_size = "16M"
+
+    def setUp(self):
+        super().setUp()
+        self.run_ok("namespace", "create", self.image, "ns")
+        self.run_ok("table", "create", self.image, "ns.t", "--schema", "id BIGINT")
+        self.content = random.Random(5).randbytes(300_000)
+        self.run_ok("file", "put", self.image, "ns.t", "part-0.parquet", self.write("data", self.content))
+
+    def bytes(self):
+        return bytearray(pathlib.Path(self.image).read_bytes())
+
+    def put(self, content):
+        pathlib.Path(self.image).write_bytes(bytes(content))
+
+    def blot(self, block, count=1, fill=b"\x5a"):
+        """Overwrite blocks, as dd does."""
+        content = self.bytes()
+        content[block * BLOCK : (block + count) * BLOCK] = fill * (BLOCK * count)
+        self.put(content)
+
+    def newest(self):
+        slots = self.run_json("dump-superblock", "dump", "superblock", self.image)["superblocks"]
+        return next(slot for slot in slots if slot["newest"])
+
+    def findings(self, verb="check"):
+        status, _, _ = self.run_any(verb, self.image)
+        return self.run_json(verb, verb, self.image, status=status)["findings"]
+
+
+class Dump(InspectCase):
+    def test_superblocks(self):
+        slots = self.run_json("dump-superblock", "dump", "superblock", self.image)["superblocks"]
+        self.assertEqual(len(slots), 32)
+        newest = [slot for slot in slots if slot["newest"]]
+        self.assertEqual([slot["ring"] for slot in newest], ["A", "B"])
+        self.assertTrue(newest[0]["clean"])
+        text = self.run_ok("dump", "superblock", self.image)
+        self.assertIn(f"sequence {newest[0]['sequence']}", text)
+        self.blot(16 + newest[0]["slot"])
+        slots = self.run_json("dump-superblock", "dump", "superblock", self.image)["superblocks"]
+        damaged = next(s for s in slots if s["ring"] == "A" and s["slot"] == newest[0]["slot"])
+        self.assertFalse(damaged["valid"])
+        self.assertIn("magic", damaged["why"])
+
+    def test_trees(self):
+        catalog = self.run_json("dump-tree", "dump", "tree", self.image, "catalog")["items"]
+        self.assertEqual((catalog[0]["what"], catalog[0]["depth"]), ("node", 0))
+        self.assertIn("name lakehouse", {item.get("key") for item in catalog})
+        files = self.run_json("dump-tree", "dump", "tree", self.image, "files")["items"]
+        extents = [item for item in files if item.get("kind") == "extent"]
+        self.assertTrue(extents)
+        self.assertRegex(extents[0]["value"], r"^300000 bytes in 74 blocks at \d+ born \d+$")
+        self.assertEqual(self.run_json("dump-tree", "dump", "tree", self.image, "lakehouse")["items"][0]["what"], "node")
+        self.assertIn("file ", self.run_ok("dump", "tree", self.image, "files"))
+        self.run_fails(FAILED, "NOT_FOUND", "dump", "tree", self.image, "nothing", says="nothing")
+        self.run_fails(FAILED, "NOT_FOUND", "dump", "tree", self.image, "files", "--snapshot", "3", says="snapshot 3")
+        self.run_fails(USAGE, "USAGE", "dump", "tree", self.image)
+
+    def test_values_are_shown_when_asked_for(self):
+        shown = self.run_json("dump-tree", "dump", "tree", self.image, "lakehouse", "--show-values")["items"]
+        self.assertTrue(all("value_hex" in item for item in shown if item["what"] == "record"))
+        hidden = self.run_json("dump-tree", "dump", "tree", self.image, "lakehouse")["items"]
+        self.assertFalse(any("value_hex" in item for item in hidden))
+
+    def test_a_damaged_node_is_named_and_the_walk_goes_on(self):
+        items = self.run_json("dump-tree", "dump", "tree", self.image, "files")["items"]
+        self.blot(items[0]["block"])
+        items = self.run_json("dump-tree", "dump", "tree", self.image, "files", status=DAMAGE)["items"]
+        self.assertIn("checksum", items[0]["damage"])
+
+    def test_alloc(self):
+        alloc = self.run_json("dump-alloc", "dump", "alloc", self.image)
+        self.assertTrue(alloc["index_valid"])
+        self.assertEqual(sum(page["used_blocks"] for page in alloc["pages"]), alloc["used_blocks"])
+        self.assertEqual(
+            sum(run["blocks"] for run in alloc["free"]) + alloc["used_blocks"],
+            alloc["total_blocks"],
+        )
+        self.assertIn("free runs", self.run_ok("dump", "alloc", self.image))
+        self.blot(32 + 2 + alloc["pages"][0]["slot"])
+        alloc = self.run_json("dump-alloc", "dump", "alloc", self.image, status=DAMAGE)
+        self.assertFalse(alloc["pages"][0]["valid"])
+
+    def test_log(self):
+        items = self.run_json("dump-log", "dump", "log", self.image)["items"]
+        self.assertEqual(items[-1]["what"], "stop")
+        everything = self.run_json("dump-log", "dump", "log", self.image, "--all")["items"]
+        frames = [item for item in everything if item["what"] == "frame"]
+        records = [record for frame in frames for record in frame["records"]]
+        self.assertEqual([record["lsn"] for record in records], list(range(1, len(records) + 1)))
+        kinds = {operation["kind"] for record in records for operation in record["operations"]}
+        self.assertLessEqual({"inline", "extent"}, kinds)
+        self.assertIn("replay stops", self.run_ok("dump", "log", self.image, "--all"))
+
+    def test_streams(self):
+        history = self.run_json("dump-tree", "dump", "tree", self.image, "history")["items"]
+        key = next(item["key"] for item in history if item["what"] == "record")
+        stream = key.split()[1]
+        entries = self.run_json("dump-stream", "dump", "stream", self.image, stream)["entries"]
+        self.assertEqual([entry["number"] for entry in entries], list(range(len(entries))))
+        self.assertRegex(self.run_ok("dump", "stream", self.image, stream), r"^entry 0: lsn \d+, ")
+        self.run_fails(FAILED, "NOT_FOUND", "dump", "stream", self.image, "999999")
+        self.run_fails(USAGE, "USAGE", "dump", "stream", self.image, "x", says="ID")
+
+
+class Scrub(InspectCase):
+    def test_clean_and_paced(self):
+        self.assertTrue(self.run_json("scrub", "scrub", self.image)["clean"])
+        self.assertIn("clean", self.run_ok("scrub", self.image, "--rate", "400"))
+        for rate in ("0", "fast", "-1", ""):
+            self.run_fails(USAGE, "USAGE", "scrub", self.image, "--rate", rate, says="--rate")
+
+    def test_damage_of_a_file_is_named_by_file_and_offset(self):
+        at = bytes(self.bytes()).index(self.content[: 2 * BLOCK])
+        self.blot(at // BLOCK)
+        found = self.run_json("scrub", "scrub", self.image, status=DAMAGE)["findings"]
+        self.assertEqual(len(found), 1)
+        self.assertRegex(found[0]["object"], r"file \d+ offset 0")
+
+    def test_copies_that_no_open_needs_are_verified(self):
+        slots = self.run_json("dump-superblock", "dump", "superblock", self.image)["superblocks"]
+        older = next(s for s in slots if s["ring"] == "B" and s["valid"] and not s["newest"])
+        blocks = len(self.bytes()) // BLOCK
+        self.blot(blocks - 32 + older["slot"])
+        self.assertEqual(self.findings("check"), [])
+        found = self.findings("scrub")
+        self.assertEqual([f["object"] for f in found], [f"superblock ring B slot {older['slot']}"])
+
+
+class Repair(InspectCase):
+    def planned(self):
+        before = self.bytes()
+        status, _, err = self.run_any("repair", self.image)
+        self.assertEqual(err, "")
+        plan = self.run_json("repair", "repair", self.image, status=status)
+        self.assertEqual(self.bytes(), before, "repair without --apply wrote something")
+        return plan
+
+    def repaired(self, *objects):
+        """What is planned is about `objects`, and after it is applied the image is clean and the same."""
+        plan = self.planned()
+        self.assertEqual({a["object"] for a in plan["actions"] if a["kind"] == "planned"}, set(objects), plan)
+        done = self.run_json("repair", "repair", self.image, "--apply")
+        self.assertEqual((done["done"], done["finding_count"]), (plan["planned"], 0), done)
+        self.assertEqual(self.findings("scrub"), [])
+        self.run_ok("file", "get", self.image, "ns.t", "part-0.parquet", self.path("out"))
+        self.assertEqual(pathlib.Path(self.path("out")).read_bytes(), self.content)
+
+    def test_a_whole_image_needs_nothing(self):
+        self.assertEqual(self.planned()["actions"], [])
+        self.assertIn("nothing to do", self.run_ok("repair", self.image))
+
+    def test_label_a(self):
+        self.blot(8, 2)
+        self.repaired("label A", "feature names A")
+
+    def test_label_b(self):
+        self.blot(len(self.bytes()) // BLOCK - 16)
+        self.repaired("label B")
+
+    def test_a_superblock_slot(self):
+        self.blot(16 + self.newest()["slot"])
+        self.repaired(f"superblock ring A slot {self.newest()['slot']}")
+
+    def test_a_whole_ring(self):
+        self.blot(len(self.bytes()) // BLOCK - 32, 16)
+        self.run_ok("info", self.image)
+        plan = self.planned()
+        self.assertEqual(plan["impossible"], 0)
+        self.run_ok("repair", self.image, "--apply")
+        self.assertEqual(self.findings("check"), [])
+
+    def test_a_bitmap_page_and_the_index(self):
+        alloc = self.run_json("dump-alloc", "dump", "alloc", self.image)
+        self.blot(34 + alloc["pages"][0]["slot"])
+        self.repaired("bitmaps")
+        self.blot(32 + self.run_json("dump-alloc", "dump", "alloc", self.image)["index_slot"])
+        pathlib.Path(self.path("out")).unlink()
+        self.repaired("bitmaps")
+        self.run_ok("checkpoint", self.image)
+        self.assertEqual(self.findings("check"), [])
+
+    def test_damage_that_nothing_proves_is_left_alone(self):
+        items = self.run_json("dump-tree", "dump", "tree", self.image, "files")["items"]
+        alloc = self.run_json("dump-alloc", "dump", "alloc", self.image)
+        self.blot(items[0]["block"])
+        self.blot(34 + alloc["pages"][0]["slot"])
+        before = self.bytes()
+        status, out, _ = self.run_any("repair", self.image, "--apply")
+        self.assertEqual(status, DAMAGE)
+        self.assertIn("impossible: bitmaps", out)
+        self.assertEqual(self.bytes(), before)
+
+    def test_the_newest_superblock_damaged_in_both_rings_is_explained(self):
+        newest = self.newest()
+        self.blot(16 + newest["slot"])
+        self.blot(len(self.bytes()) // BLOCK - 32 + newest["slot"])
+        _, out, _ = self.run_any("repair", self.image)
+        self.assertIn("damaged in both rings", out)
+        self.assertIn(f"falls back to checkpoint {newest['sequence'] - 1}", out)
+
+    def test_nothing_to_go_on_with(self):
+        blocks = len(self.bytes()) // BLOCK
+        self.blot(16, 16)
+        self.blot(blocks - 32, 16)
+        for verb in (("repair", self.image), ("dump", "tree", self.image, "catalog"), ("dump", "alloc", self.image)):
+            self.run_fails(DAMAGE, "CORRUPT", *verb, says="superblock")
+        self.run_json("dump-log", "dump", "log", self.image, "--all")
+
+
+class Report(InspectCase):
+    def test_an_open_says_what_it_recovered(self):
+        newest = self.newest()
+        self.run_ok("namespace", "create", self.image, "more")
+        # Without the superblocks of the clean close there is something to replay.
+        later = self.newest()["sequence"]
+        content = self.bytes()
+        blocks = len(content) // BLOCK
+        for at in (16 + later % 16, blocks - 32 + later % 16):
+            content[at * BLOCK : (at + 1) * BLOCK] = bytes(BLOCK)
+        self.put(content)
+        self.assertGreater(later, newest["sequence"])
+        status, _, err = self.run_any("checkpoint", self.image)
+        self.assertEqual(status, DONE, err)
+        self.assertRegex(err, r"^vdectl: note: .*replayed 1 record \(\d+ bytes\)")
+
+
+if __name__ == "__main__":
+    unittest.main()
