@@ -195,11 +195,73 @@ static void verify_state(struct world *w, const struct fact *facts, uint64_t tag
     blocks_close(&v);
 }
 
+/* --- differences -------------------------------------------------------------------------------------------------- */
+
+struct diff_check {
+    struct world *w;
+    const struct fact *from, *to;
+    uint64_t at; /* everything before was checked */
+    struct block_difference last;
+};
+
+static bool same_fact(const struct fact *a, const struct fact *b)
+{
+    return a->data == b->data && (!a->data || (a->address == b->address && a->compressed == b->compressed));
+}
+
+static vde_status check_difference(void *context, const struct block_difference *d)
+{
+    static const struct fact hole;
+    struct diff_check *c = context;
+    if (d->block < c->at || d->blocks == 0 || d->block + d->blocks > BLOCKS)
+        fail(c->w, "a difference out of order", d->block, 0);
+    if (c->last.blocks > 0 && c->last.block + c->last.blocks == d->block && c->last.from_data == d->from_data &&
+        c->last.to_data == d->to_data)
+        fail(c->w, "two differences that are one", d->block, 0);
+    for (; c->at < d->block; c->at++)
+        if (!same_fact(c->from ? &c->from[c->at] : &hole, &c->to[c->at]))
+            fail(c->w, "a difference that was not told", c->at, 0);
+    for (; c->at < d->block + d->blocks; c->at++) {
+        const struct fact *from = c->from ? &c->from[c->at] : &hole;
+        if (same_fact(from, &c->to[c->at]) || from->data != d->from_data || c->to[c->at].data != d->to_data)
+            fail(c->w, "a wrong difference", c->at, 0);
+    }
+    c->last = *d;
+    return VDE_OK;
+}
+
+static void verify_diff(struct world *w)
+{
+    struct diff_check c = {.w = w};
+    struct blocks_view v[2];
+    uint64_t tags[2] = {0};
+    const struct fact *facts[2] = {w->facts, w->facts};
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned which = (unsigned)below(w, w->kept_count + 1);
+        if (which < w->kept_count) {
+            tags[i] = w->kept[which].tag;
+            facts[i] = w->kept[which].facts;
+        }
+        v[i] = blocks_of(w->image, w->volume, tags[i]);
+    }
+    bool nothing = below(w, 4) == 0;
+    c.from = nothing ? NULL : facts[0];
+    c.to = facts[1];
+    OK(blocks_diff(nothing ? NULL : &v[0].map, &v[1].map, check_difference, &c));
+    for (; c.at < BLOCKS; c.at++)
+        if (c.from ? !same_fact(&c.from[c.at], &c.to[c.at]) : c.to[c.at].data)
+            fail(w, "a difference that was not told", c.at, tags[1]);
+    blocks_close(&v[0]);
+    blocks_close(&v[1]);
+}
+
 static void verify(struct world *w)
 {
     verify_state(w, w->facts, 0);
     for (unsigned i = 0; i < w->kept_count; i++)
         verify_state(w, w->kept[i].facts, w->kept[i].tag);
+    for (unsigned i = 0; i < 4; i++)
+        verify_diff(w);
 }
 
 static void start(struct world *w)

@@ -129,6 +129,14 @@ static vde_status find_source(struct block_cursor *cursor, uint64_t block, const
     return VDE_OK;
 }
 
+vde_status block_cursor_next_change(struct block_cursor *cursor, uint64_t block, uint64_t *ret_block)
+{
+    VDE_TRY(source_to(cursor, 0, block));
+    VDE_TRY(source_to(cursor, 1, block));
+    *ret_block = min_u64(cursor->sources[0].at, cursor->sources[1].at);
+    return VDE_OK;
+}
+
 /* --- the tree ---------------------------------------------------------------------------------------------------- */
 
 static uint64_t run_end(const struct block_run *run)

@@ -42,6 +42,19 @@ vde_status block_cursor_reset(struct block_cursor *cursor, const struct map *map
 /* What lies at `block`, up to `end` at most. */
 vde_status block_cursor_at(struct block_cursor *cursor, uint64_t block, uint64_t end, struct segment *ret_segment);
 
+/* The first block at or behind `block` that an overlay knows something of; UINT64_MAX: none. */
+vde_status block_cursor_next_change(struct block_cursor *cursor, uint64_t block, uint64_t *ret_block);
+
+/* block_diff.c: what differs between two states, ascending and as long as possible. `from` NULL: nothing at all. The cost
+ * follows what differs between the trees, and what the overlays hold. Blocks with the same contents in different places
+ * differ. A status other than VDE_OK from `each` ends the walk and is returned. */
+struct block_difference {
+    uint64_t block, blocks;
+    bool from_data, to_data;
+};
+vde_status blocks_diff(const struct map *from, const struct map *to,
+                       vde_status (*each)(void *context, const struct block_difference *difference), void *context);
+
 /* Operations for a transaction. `run`: number of the first logical block, place on the device, checksums (le64 each; plain:
  * one a block, compressed: one); its birth is not looked at. The data must have been written; the transaction must own the
  * device blocks (txn_own_extent). TOO_LARGE: more than RECORD_RUN_BLOCKS_MAX blocks in one transaction.

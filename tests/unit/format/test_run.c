@@ -4,6 +4,7 @@
 
 #include "format/frame.h"
 #include "format/run.h"
+#include "tree/page.h"
 
 #define DEVICE_BLOCKS 1000u
 #define SEED 5u
@@ -125,6 +126,28 @@ Test(run, unmaps_are_bounded_and_only_in_the_log)
     cr_assert_eq(verify_unmap(RUN_BLOCK_LIMIT - 1, 2, RUN_IN_LOG), VDE_CORRUPT);
     cr_assert_eq(verify_unmap(UINT64_MAX, 1, RUN_IN_LOG), VDE_CORRUPT);
     cr_assert_eq(verify_unmap(0, 1, RUN_IN_TREE), VDE_CORRUPT);
+}
+
+/* A leaf of two records. */
+static vde_status verify_leaf(const struct sample *a, const struct sample *b, enum value_kind kind_a)
+{
+    static _Alignas(4096) uint8_t block[BLOCK_BYTES];
+    struct node_record records[2] = {{a->key, a->value, sizeof a->key, (uint16_t)a->size, (uint8_t)kind_a},
+                                     {b->key, b->value, sizeof b->key, (uint16_t)b->size, VALUE_RUN}};
+    struct ptr ptr = {50, 1, BLOCK_BYTES, 9, 0};
+    page_build(block, &(struct page_identity){SEED, ptr.address, 16, ptr.birth, 0}, records, 2);
+    ptr.checksum = node_checksum(block, SEED, ptr.address);
+    return node_verify(block, SEED, 16, ptr, 0, DEVICE_BLOCKS);
+}
+
+Test(run, runs_in_a_leaf_do_not_overlap)
+{
+    struct sample a = make(plain(10, 5)), b = make(plain(15, 1)), c = make(plain(14, 1));
+    cr_assert_eq(verify_leaf(&a, &b, VALUE_RUN), VDE_OK, "%s", vde_last_error()->text);
+    cr_assert_eq(verify_leaf(&a, &c, VALUE_RUN), VDE_CORRUPT);
+    cr_assert_eq(verify_leaf(&a, &b, VALUE_INLINE), VDE_CORRUPT, "a volume holds runs only");
+    b.value[16] = 2; /* more blocks than checksums */
+    cr_assert_eq(verify_leaf(&a, &b, VALUE_RUN), VDE_CORRUPT);
 }
 
 static _Alignas(4096) uint8_t buffer[4 * BLOCK_BYTES];
