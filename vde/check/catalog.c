@@ -168,7 +168,7 @@ static bool origin_is_there(const struct catalog *catalog, const struct dataset_
         if (s[i].dataset == clone->origin && s[i].tag == clone->origin_tag && s[i].lsn == clone->origin_lsn)
             return true;
     for (size_t i = 0; i < catalog->zombies.count; i++)
-        if (z[i].dataset == clone->origin && z[i].tag == clone->origin_tag && z[i].lsn == clone->origin_lsn)
+        if (z[i].dataset == clone->origin && z[i].lsn == clone->origin_lsn)
             return !z[i].freeing;
     return false;
 }
@@ -178,7 +178,7 @@ static vde_status check_clones(struct checker *c, struct catalog *catalog, struc
     const struct entry_dataset *datasets = catalog->datasets.items;
     for (size_t i = 0; i < catalog->datasets.count; i++) {
         const struct dataset_record *r = &datasets[i].record;
-        struct entry_number entry = {r->origin, r->origin_tag, r->id};
+        struct entry_number entry = {r->origin, r->origin_lsn, r->id};
         if (r->kind == DATASET_KIND_VOLUME && !datasets[i].has_volume && !datasets[i].zombie)
             check_report(c, "volume %llu|no record of its size|one", (unsigned long long)r->id);
         if (r->origin == 0)

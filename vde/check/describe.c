@@ -58,11 +58,11 @@ static bool catalog_numbers(struct text *t, const uint8_t *k, size_t size)
     else if (k[0] == CATALOG_KEY_LSN && size == 17)
         put(t, "snapshot of %llu at LSN %llu", number(k, 1), number(k, 9));
     else if (k[0] == CATALOG_KEY_CLONE && size == 25)
-        put(t, "clone of %llu, tag %llu: %llu", number(k, 1), number(k, 9), number(k, 17));
+        put(t, "clone of %llu at LSN %llu: %llu", number(k, 1), number(k, 9), number(k, 17));
     else if (k[0] == CATALOG_KEY_ZOMBIE && size == 10)
         put(t, "dropped %s %llu", k[1] == 's' ? "stream" : "dataset", number(k, 2));
     else if (k[0] == CATALOG_KEY_ZOMBIE && size == 18)
-        put(t, "dropped snapshot of %llu, tag %llu", number(k, 2), number(k, 10));
+        put(t, "dropped snapshot of %llu at LSN %llu", number(k, 2), number(k, 10));
     else
         return false;
     return true;

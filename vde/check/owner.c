@@ -83,8 +83,9 @@ vde_status check_claim(struct checker *c, const struct claim *claim, uint64_t ad
                      (unsigned long long)address, (unsigned long long)blocks);
         return VDE_OK;
     }
-    if (birth == 0 || birth > c->sb.checkpoint_lsn)
-        check_report(c, "%s %s at block %llu|birth %llu|1 to the cut, %llu", claim->name, what,
+    /* One above the cut: a catalog node made after an image snapshot that is the last record before it. */
+    if (birth == 0 || birth > c->sb.checkpoint_lsn + 1)
+        check_report(c, "%s %s at block %llu|birth %llu|1 to the cut, %llu, and one", claim->name, what,
                      (unsigned long long)address, (unsigned long long)birth, (unsigned long long)c->sb.checkpoint_lsn);
     const struct owner *owner = owner_of(claim->owner, birth);
     bool own = owner == claim->owner && claim->mode != CLAIM_SNAPSHOT;

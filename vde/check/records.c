@@ -149,7 +149,10 @@ static vde_status visit_zombie(struct checker *c, struct catalog *catalog, const
         return check_append(&catalog->zombie_streams, &id, sizeof id);
     if (what == 'd')
         return zombie_dataset(c, catalog, id, &z);
-    struct entry_zombie entry = {id, be64_get(r->key + 10), z.lsn, z.freeing};
+    struct entry_zombie entry = {id, z.tag, z.lsn, z.freeing};
+    if (z.lsn != be64_get(r->key + 10))
+        check_report(c, "catalog record z of %llu|LSN %llu|%llu, as in its key", (unsigned long long)id,
+                     (unsigned long long)z.lsn, (unsigned long long)be64_get(r->key + 10));
     return check_append(&catalog->zombies, &entry, sizeof entry);
 }
 

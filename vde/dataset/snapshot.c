@@ -188,7 +188,7 @@ static vde_status count_clones(const struct map *catalog, uint64_t dataset, stru
 {
     struct map_cursor *cursor;
     uint8_t from[CATALOG_KEY_MAX];
-    size_t prefix = key_clone(from, dataset, found->info.tag, 0) - 8;
+    size_t prefix = key_clone(from, dataset, found->info.lsn, 0) - 8;
     VDE_TRY(map_cursor_open(catalog, from, prefix, &cursor));
     vde_status status = VDE_OK;
     while (status == VDE_OK && map_cursor_valid(cursor)) {

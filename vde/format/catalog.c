@@ -123,7 +123,7 @@ vde_status volume_record_get(const void *value, size_t size, uint64_t id, struct
 
 size_t zombie_record_put(const struct zombie_record *record, uint8_t *value)
 {
-    struct disk_zombie d = {le64(record->dropped_lsn), le64(record->lsn), record->freeing, {0}};
+    struct disk_zombie d = {le64(record->dropped_lsn), le64(record->lsn), le64(record->tag), record->freeing, {0}};
     memcpy(value, &d, sizeof d);
     memcpy(value + sizeof d, record->resume, record->resume_size);
     return sizeof d + record->resume_size;
@@ -139,6 +139,7 @@ vde_status zombie_record_get(const void *value, size_t size, const char *object,
         return fail_corrupt("%s|freeing %u|0 or 1", object, d.freeing);
     ret_record->dropped_lsn = le64_get(d.dropped_lsn);
     ret_record->lsn = le64_get(d.lsn);
+    ret_record->tag = le64_get(d.tag);
     ret_record->freeing = d.freeing;
     ret_record->resume_size = size - sizeof d;
     memcpy(ret_record->resume, (const uint8_t *)value + sizeof d, size - sizeof d);
@@ -185,10 +186,10 @@ size_t key_zombie(uint8_t *key, uint8_t what, uint64_t id)
     return 10;
 }
 
-size_t key_zombie_snapshot(uint8_t *key, uint64_t id, uint64_t tag)
+size_t key_zombie_snapshot(uint8_t *key, uint64_t id, uint64_t lsn)
 {
     key_zombie(key, 'p', id);
-    be64_put(key + 10, tag);
+    be64_put(key + 10, lsn);
     return 18;
 }
 
@@ -207,9 +208,9 @@ size_t key_alias(uint8_t *key, uint64_t id, const char *name, size_t name_size)
     return 9 + name_size;
 }
 
-size_t key_clone(uint8_t *key, uint64_t origin, uint64_t tag, uint64_t clone)
+size_t key_clone(uint8_t *key, uint64_t origin, uint64_t lsn, uint64_t clone)
 {
-    key_two(key, CATALOG_KEY_CLONE, origin, tag);
+    key_two(key, CATALOG_KEY_CLONE, origin, lsn);
     be64_put(key + 17, clone);
     return 25;
 }

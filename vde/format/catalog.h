@@ -21,11 +21,11 @@
  *   'a' id name             -> le64 tag: the named snapshots
  *   'l' id lsn              -> le64 tag: the same snapshots in order of their LSN, those being freed left out; written by
  *                              checkpoints only
- *   'c' origin tag clone    -> empty: a clone of that snapshot exists
+ *   'c' origin lsn clone    -> empty: a clone of the snapshot at that LSN exists (tags may be used again)
  *   'r' id                  -> le64 tag: roll back to that snapshot; gone with the checkpoint that does it
  *   'z' 'd' id              -> struct disk_zombie: dataset waiting to be freed
  *   'z' 's' stream          -> struct disk_zombie: stream waiting to be freed; also marks the id as dropped
- *   'z' 'p' id tag          -> struct disk_zombie: snapshot waiting to be freed
+ *   'z' 'p' id lsn          -> struct disk_zombie: snapshot waiting to be freed
  */
 #define CATALOG_KEY_DATASET 'd'
 #define CATALOG_KEY_NAME 'n'
@@ -91,10 +91,11 @@ static_assert(sizeof(struct disk_volume) == 32, "volume record size");
 struct disk_zombie {          /* followed by the key to resume at: datasets only */
     vde_le64 dropped_lsn;     /* 0 in a log record: the record's own */
     vde_le64 lsn;             /* snapshots: their LSN */
+    vde_le64 tag;             /* snapshots: their tag */
     uint8_t freeing;          /* 1: freeing has begun */
     uint8_t reserved[7];      /* zero */
 };
-static_assert(sizeof(struct disk_zombie) == 24, "zombie record size");
+static_assert(sizeof(struct disk_zombie) == 32, "zombie record size");
 
 struct dataset_record {
     uint64_t id;
@@ -127,7 +128,7 @@ struct volume_record {
 void volume_record_put(const struct volume_record *record, struct disk_volume *ret_disk);
 vde_status volume_record_get(const void *value, size_t size, uint64_t id, struct volume_record *ret_record);
 struct zombie_record {
-    uint64_t dropped_lsn, lsn;
+    uint64_t dropped_lsn, lsn, tag;
     bool freeing;
     size_t resume_size;
     uint8_t resume[NODE_KEY_MAX];
@@ -142,10 +143,10 @@ size_t key_name(uint8_t *key, const char *name, size_t name_size);
 size_t key_snapshot(uint8_t *key, uint64_t id, uint64_t tag);
 size_t key_lsn(uint8_t *key, uint64_t id, uint64_t lsn);
 size_t key_zombie(uint8_t *key, uint8_t what, uint64_t id);
-size_t key_zombie_snapshot(uint8_t *key, uint64_t id, uint64_t tag);
+size_t key_zombie_snapshot(uint8_t *key, uint64_t id, uint64_t lsn);
 size_t key_volume(uint8_t *key, uint64_t id);
 size_t key_alias(uint8_t *key, uint64_t id, const char *name, size_t name_size);
-size_t key_clone(uint8_t *key, uint64_t origin, uint64_t tag, uint64_t clone);
+size_t key_clone(uint8_t *key, uint64_t origin, uint64_t lsn, uint64_t clone);
 size_t key_rollback(uint8_t *key, uint64_t id);
 size_t key_dead(uint8_t *key, uint64_t newest_snapshot, uint64_t birth, uint64_t address);
 

@@ -58,8 +58,21 @@ static void note_stream(struct vde_image *image, const struct op *op)
     entry->last_time_us = le64_get(head.time_us);
 }
 
+/* Tags of named snapshots are ids. */
+static void note_snapshot(struct vde_image *image, const struct op *op)
+{
+    struct disk_snapshot snapshot;
+    if (op->kind != VALUE_INLINE || op->value_size < sizeof snapshot)
+        return;
+    memcpy(&snapshot, op->value, sizeof snapshot);
+    if (snapshot.name_size > 0)
+        raise_next_id(image, be64_get(op->key + 9));
+}
+
 static void note_catalog(struct vde_image *image, const struct op *op)
 {
+    if (op->key[0] == CATALOG_KEY_SNAPSHOT && op->key_size == 17)
+        note_snapshot(image, op);
     if (op->key[0] == CATALOG_KEY_DATASET && op->key_size == 9) {
         uint64_t id = be64_get(op->key + 1);
         raise_next_id(image, id);

@@ -100,11 +100,11 @@ static vde_status merge_one(struct merge *merge, uint64_t dataset)
     vde_status status;
     struct dataset_record record;
     if (merge_is_zombie(merge, 'd', dataset, &status))
-        return merge_discard(merge, dataset, merge->after, merge->through);
+        return merge_void(merge, dataset);
     VDE_TRY(status);
     status = map_dataset_record(&merge->catalog, dataset, &record);
     if (status == VDE_NOT_FOUND) /* changes of a dataset that is gone */
-        return merge_discard(merge, dataset, merge->after, merge->through);
+        return merge_void(merge, dataset);
     VDE_TRY(status);
     if (record.created_lsn > merge->after) /* a clone brings nodes along */
         merge->nodes += (int64_t)record.root.nodes;

@@ -100,6 +100,8 @@ vde_status merge_collect(struct merge *merge, uint64_t dataset, uint64_t after, 
                          struct changes *changes);
 /* Free what the overlay holds of a dataset with LSN in (after, through] and no tree will ever see. */
 vde_status merge_discard(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through);
+/* What this stage holds of a dataset that is dropped at its end: nothing of it reaches the trees. */
+vde_status merge_void(struct merge *merge, uint64_t dataset);
 /* Bring merge->dead into a dead tree. */
 vde_status merge_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t *ret_blocks);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "pool/merge.h"
 
@@ -69,7 +70,8 @@ vde_status merge_catalog_apply(struct merge *merge)
 {
     changes_sort(&merge->catalog_changes);
     merge->newest_snapshot = merge->newest_image;
-    merge->writer.birth = merge->through;
+    /* Nodes made after an image snapshot's own stage are none of its, even when no record lies in between. */
+    merge->writer.birth = max_u64(merge->through, merge->newest_image + 1);
     vde_status status = tree_apply(&merge->writer, DATASET_CATALOG, &merge->catalog.root, merge->catalog_changes.ops,
                                    merge->catalog_changes.count);
     changes_clear(&merge->catalog_changes);

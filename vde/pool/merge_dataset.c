@@ -127,6 +127,22 @@ static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after,
     return found;
 }
 
+vde_status merge_void(struct merge *merge, uint64_t dataset)
+{
+    struct overlay_entry entry;
+    for (uint64_t after = merge->after; next_snapshot(merge, dataset, after, &entry); after = entry.lsn) {
+        struct snapshot_record snapshot;
+        uint8_t key[CATALOG_KEY_MAX];
+        VDE_TRY(snapshot_record_get(entry.value, entry.value_size, &merge->image->label.layout, &snapshot));
+        VDE_TRY(changes_add(&merge->catalog_changes, entry.key, entry.key_size, VALUE_DELETE, NULL, 0, false));
+        if (snapshot.name[0])
+            VDE_TRY(changes_add(&merge->catalog_changes, key,
+                                key_alias(key, dataset, snapshot.name, strlen(snapshot.name)), VALUE_DELETE, NULL, 0,
+                                true));
+    }
+    return merge_discard(merge, dataset, merge->after, merge->through);
+}
+
 static vde_status stage(struct merge *merge, struct dataset_record *record, uint64_t after, uint64_t through)
 {
     struct changes changes = {0};

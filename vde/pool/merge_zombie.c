@@ -19,7 +19,7 @@
 
 struct zombie {
     uint8_t what;        /* 'd' or 'p' */
-    uint64_t id, tag;
+    uint64_t id, lsn;    /* lsn: of a snapshot */
     struct zombie_record record;
 };
 
@@ -104,13 +104,17 @@ static vde_status zombie_get(const struct map_cursor *cursor, struct zombie *ret
     *ret_found = true;
     ret_zombie->what = key[1];
     ret_zombie->id = be64_get(key + 2);
-    ret_zombie->tag = key[1] == 'p' ? be64_get(key + 10) : 0;
-    return zombie_record_get(value.data, value.size, "zombie record", &ret_zombie->record);
+    ret_zombie->lsn = key[1] == 'p' ? be64_get(key + 10) : 0;
+    VDE_TRY(zombie_record_get(value.data, value.size, "zombie record", &ret_zombie->record));
+    if (ret_zombie->record.lsn != ret_zombie->lsn)
+        return fail_corrupt("zombie record of dataset %llu|LSN %llu|%llu, as in its key", (unsigned long long)ret_zombie->id,
+                            (unsigned long long)ret_zombie->record.lsn, (unsigned long long)ret_zombie->lsn);
+    return VDE_OK;
 }
 
 static size_t zombie_key(const struct zombie *zombie, uint8_t *key)
 {
-    return zombie->what == 'p' ? key_zombie_snapshot(key, zombie->id, zombie->tag) : key_zombie(key, 'd', zombie->id);
+    return zombie->what == 'p' ? key_zombie_snapshot(key, zombie->id, zombie->lsn) : key_zombie(key, 'd', zombie->id);
 }
 
 static vde_status zombie_put(struct merge *merge, const struct zombie *zombie)
@@ -199,7 +203,7 @@ static vde_status is_blocked(struct merge *merge, const struct zombie *zombie, b
     VDE_TRY(merge_neighbours(merge, DATASET_CATALOG, born > 0 ? born - 1 : 0, &before, &after));
     if (after < zombie->record.dropped_lsn)
         *ret_blocked = true;
-    size_t size = key_clone(prefix, zombie->id, zombie->tag, 0);
+    size_t size = key_clone(prefix, zombie->id, zombie->lsn, 0);
     return *ret_blocked ? VDE_OK : any_key(merge, prefix, zombie->what == 'd' ? 9 : size - 8, ret_blocked);
 }
 
@@ -335,7 +339,7 @@ static vde_status free_snapshot(struct merge *merge, struct zombie *zombie)
     vde_status status;
     if (!zombie->record.freeing || zombie->id == DATASET_CATALOG)
         return VDE_OK;
-    if (merge_is_zombie(merge, 'd', zombie->id, &status))
+    if (merge_is_zombie(merge, 'd', zombie->id, &status) && merge->zombie_freeing)
         return VDE_OK; /* goes with its dataset */
     VDE_TRY(status);
     status = use_record(merge, zombie->id);
@@ -408,7 +412,7 @@ static vde_status forget_dataset(struct merge *merge, const struct zombie *zombi
     VDE_TRY(delete_snapshot_zombies(merge, zombie->id));
     if (record && record->origin)
         VDE_TRY(changes_add(&merge->catalog_changes, key,
-                            key_clone(key, record->origin, record->origin_tag, zombie->id), VALUE_DELETE, NULL, 0, true));
+                            key_clone(key, record->origin, record->origin_lsn, zombie->id), VALUE_DELETE, NULL, 0, true));
     return zombie_forget(merge, zombie);
 }
 

@@ -123,7 +123,7 @@ static vde_status create(vde_txn *txn, const struct dataset_record *record)
     if (record->origin) {
         VDE_TRY(txn_touch(txn, record->origin));
         VDE_TRY(require(txn, key, key_snapshot(key, record->origin, record->origin_tag), true, "snapshot to clone"));
-        VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_clone(key, record->origin, record->origin_tag, record->id),
+        VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_clone(key, record->origin, record->origin_lsn, record->id),
                        VALUE_INLINE, NULL, 0));
     }
     size_t value_size = dataset_record_put(record, value);
@@ -175,7 +175,7 @@ vde_status vde_txn_dataset_drop(vde_txn *txn, uint64_t id)
     if (record.name[0])
         VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_name(key, record.name, strlen(record.name)), VALUE_DELETE, NULL,
                        0));
-    struct disk_zombie zombie = {le64(0), le64(0), 0, {0}};
+    struct disk_zombie zombie = {le64(0), le64(0), le64(0), 0, {0}};
     txn->frees = true;
     return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 'd', id), VALUE_INLINE, &zombie, sizeof zombie);
 }
@@ -187,7 +187,8 @@ static vde_status create_snapshot(vde_txn *txn, uint64_t dataset, uint64_t tag, 
     struct snapshot_record record = {.created_us = image_now_us(txn->image), .size_bytes = size_bytes};
     /* A snapshot is an LSN: two in one record would be the same one under two names. */
     for (size_t i = 0; i < txn->condition_count; i++)
-        if (txn->conditions[i].key_size == key_size && memcmp(txn->conditions[i].key, key, 9) == 0)
+        if (!txn->conditions[i].present && txn->conditions[i].key_size == key_size &&
+            memcmp(txn->conditions[i].key, key, 9) == 0)
             return fail_as(VDE_EXISTS, "dataset %llu|a snapshot made by this transaction|one a transaction",
                            (unsigned long long)dataset);
     memcpy(record.name, name, name_size + 1);
@@ -222,12 +223,12 @@ static vde_status delete_snapshot(vde_txn *txn, uint64_t dataset, uint64_t tag, 
 {
     uint8_t key[CATALOG_KEY_MAX];
     size_t key_size = key_snapshot(key, dataset, tag), name_size = strlen(record->name);
-    struct disk_zombie zombie = {le64(0), le64(record->lsn), 0, {0}};
+    struct disk_zombie zombie = {le64(0), le64(record->lsn), le64(tag), 0, {0}};
     VDE_TRY(require(txn, key, key_size, true, "snapshot"));
     VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_DELETE, NULL, 0));
     if (name_size > 0)
         VDE_TRY(txn_op(txn, DATASET_CATALOG, key, key_alias(key, dataset, record->name, name_size), VALUE_DELETE, NULL, 0));
-    return txn_op(txn, DATASET_CATALOG, key, key_zombie_snapshot(key, dataset, tag), VALUE_INLINE, &zombie, sizeof zombie);
+    return txn_op(txn, DATASET_CATALOG, key, key_zombie_snapshot(key, dataset, record->lsn), VALUE_INLINE, &zombie, sizeof zombie);
 }
 
 vde_status txn_snapshot_delete(vde_txn *txn, uint64_t dataset, uint64_t tag)
@@ -266,7 +267,7 @@ vde_status vde_txn_stream_drop(vde_txn *txn, uint64_t stream)
     VDE_TRY(txn_check_user_dataset(stream));
     VDE_TRY(registry_load_stream(txn->image, stream));
     uint8_t key[CATALOG_KEY_MAX];
-    struct disk_zombie zombie = {le64(0), le64(0), 0, {0}};
+    struct disk_zombie zombie = {le64(0), le64(0), le64(0), 0, {0}};
     txn->frees = true;
     return txn_op(txn, DATASET_CATALOG, key, key_zombie(key, 's', stream), VALUE_INLINE, &zombie, sizeof zombie);
 }

@@ -77,7 +77,7 @@ static const struct field fields[] = {
     FIELD(disk_snapshot, name_size), FIELD(disk_snapshot, reserved),
     FIELD(disk_volume, size_bytes), FIELD(disk_volume, created_us), FIELD(disk_volume, flags),
     FIELD(disk_volume, compression), FIELD(disk_volume, reserved),
-    FIELD(disk_zombie, dropped_lsn), FIELD(disk_zombie, lsn), FIELD(disk_zombie, freeing),
+    FIELD(disk_zombie, dropped_lsn), FIELD(disk_zombie, lsn), FIELD(disk_zombie, tag), FIELD(disk_zombie, freeing),
     FIELD(disk_zombie, reserved),
     FIELD(disk_log_entry, time_us), FIELD(disk_log_entry, size), FIELD(disk_log_entry, flags),
     FIELD(disk_batch, count), FIELD(disk_batch, raw_bytes), FIELD(disk_batch, stored_bytes),

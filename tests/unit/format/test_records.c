@@ -117,7 +117,7 @@ Test(records, volumes_and_zombies_read_back)
     cr_assert(back.dropped_lsn == 3 && back.lsn == 2 && back.freeing && back.resume_size == 5);
     cr_assert_eq(memcmp(back.resume, "abcde", 5), 0);
     cr_assert_eq(zombie_record_get(value, sizeof(struct disk_zombie) - 1, "z", &back), VDE_CORRUPT);
-    value[16] = 2;
+    value[24] = 2;
     cr_assert_eq(zombie_record_get(value, size, "z", &back), VDE_CORRUPT);
 }
 
