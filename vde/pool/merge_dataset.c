@@ -130,6 +130,8 @@ static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after,
 vde_status merge_void(struct merge *merge, uint64_t dataset)
 {
     struct overlay_entry entry;
+    uint8_t rollback[CATALOG_KEY_MAX];
+    VDE_TRY(changes_add(&merge->catalog_changes, rollback, key_rollback(rollback, dataset), VALUE_DELETE, NULL, 0, true));
     for (uint64_t after = merge->after; next_snapshot(merge, dataset, after, &entry); after = entry.lsn) {
         struct snapshot_record snapshot;
         uint8_t key[CATALOG_KEY_MAX];
