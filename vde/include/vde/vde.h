@@ -11,8 +11,10 @@
 #include <vde/image.h>
 #include <vde/inspect.h>
 #include <vde/repair.h>
+#include <vde/snapshot.h>
 #include <vde/txn.h>
 #include <vde/view.h>
+#include <vde/volume.h>
 
 #define VDE_VERSION_MAJOR 0
 #define VDE_VERSION_MINOR 1
