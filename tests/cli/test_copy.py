@@ -128,6 +128,36 @@ class Copy(TableCase):
         self.run_ok("copy", big, self.copy, "--force")
         self.run_ok("check", self.copy)
 
+    def test_volumes_snapshots_and_clones_come_along(self):
+        for name, options in (("plain", ()), ("small", ("--compress", "zstd:3")), ("kept", ("--prealloc",))):
+            self.run_ok("volume", "create", self.image, name, "--size", "3M", *options)
+            self.run_ok("volume", "write", self.image, name, "--offset", "1M", stdin=self.content[:MIB])
+        self.run_ok("snapshot", "create", self.image, "plain@one")
+        self.run_ok("volume", "write", self.image, "plain", "--offset", "1M", stdin=self.content[MIB : 2 * MIB])
+        self.run_ok("snapshot", "create", self.image, "whole")
+        self.run_ok("volume", "clone", self.image, "plain@one", "copied")
+        self.run_ok("volume", "write", self.image, "copied", stdin=self.content[:5000])
+        self.run_ok("table", "drop", self.image, "ns.t", "--purge")
+        self.run_ok("copy", self.image, self.copy)
+
+        def look(image):
+            seen = [self.run_json("snapshot-list", "snapshot", "list", image, *of) for of in ((), ("plain",))]
+            seen.append(self.run_json("volume-list", "volume", "list", image))
+            seen.append(self.run_ok("table", "history", image, "ns.t", "--snapshot", "whole"))
+            for place in (("plain",), ("plain@one",), ("small",), ("kept",), ("copied",), ("plain", "--snapshot", "whole")):
+                seen.append(self.run_json("volume-map", "volume", "map", image, *place))
+                self.run_ok("volume", "export", image, place[0], self.path("out"), "--force", *place[1:])
+                seen.append(pathlib.Path(self.path("out")).read_bytes())
+            return seen
+
+        self.assertEqual(look(self.copy), look(self.image))
+        self.run_ok("check", self.copy)
+        for name in ("plain", "copied", "small", "kept"):
+            self.run_ok("volume", "delete", self.copy, name)
+        self.run_ok("snapshot", "delete", self.copy, "whole")
+        self.run_ok("checkpoint", self.copy)
+        self.run_ok("check", self.copy)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -22,6 +22,25 @@ VERBS = [
     "scrub",
     "repair",
     *(f"dump {verb}" for verb in ("superblock", "log", "tree", "alloc", "stream")),
+    *(
+        f"volume {verb}"
+        for verb in (
+            "create",
+            "clone",
+            "list",
+            "show",
+            "read",
+            "write",
+            "import",
+            "export",
+            "map",
+            "diff",
+            "resize",
+            "rename",
+            "delete",
+        )
+    ),
+    *(f"snapshot {verb}" for verb in ("create", "list", "rollback", "delete")),
     *(f"namespace {verb}" for verb in ("create", "list", "show", "set", "drop")),
     *(
         f"table {verb}"
@@ -52,7 +71,7 @@ class Grammar(VdectlCase):
     def test_alone_prints_the_grouped_verbs_as_a_usage_error(self):
         status, out, err = self.run_any()
         self.assertEqual((status, out), (USAGE, ""))
-        for group in ("image", "dump", "namespace", "table", "file", "txn", "delta"):
+        for group in ("image", "dump", "volume", "snapshot", "namespace", "table", "file", "txn", "delta"):
             self.assertIn(f"\n{group}\n", err)
 
     def test_help_lists_exactly_the_verbs(self):

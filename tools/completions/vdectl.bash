@@ -4,8 +4,10 @@
 _vdectl_verbs()
 {
     case $1 in
-    "") echo "format info check capabilities checkpoint copy scrub repair dump namespace table file txn delta help" ;;
+    "") echo "format info check capabilities checkpoint copy scrub repair dump volume snapshot namespace table file txn delta help" ;;
     dump) echo "superblock log tree alloc stream" ;;
+    volume) echo "create clone list show read write import export map diff resize rename delete" ;;
+    snapshot) echo "create list rollback delete" ;;
     namespace) echo "create list show set drop" ;;
     table) echo "create list show files history add remove evolve diff drop" ;;
     file) echo "put get list remove" ;;
@@ -18,7 +20,7 @@ _vdectl_options()
 {
     case $1 in
     "format") echo "--size --log-size --force --image --backend --wait --bytes --json --help" ;;
-    "info") echo "--image --backend --wait --bytes --json --help" ;;
+    "info") echo "--image --backend --snapshot --wait --bytes --json --help" ;;
     "check") echo "--no-data --image --backend --wait --bytes --json --help" ;;
     "capabilities") echo "--image --json --help" ;;
     "checkpoint") echo "--image --backend --wait --bytes --json --help" ;;
@@ -30,20 +32,37 @@ _vdectl_options()
     "dump tree") echo "--snapshot --show-values --image --backend --wait --json --help" ;;
     "dump alloc") echo "--image --backend --wait --bytes --json --help" ;;
     "dump stream") echo "--from --show-values --image --backend --wait --json --help" ;;
+    "volume create") echo "--size --compress --prealloc --image --backend --wait --json --help" ;;
+    "volume clone") echo "--image --backend --wait --json --help" ;;
+    "volume delete") echo "--if-exists --image --backend --wait --json --help" ;;
+    "volume rename") echo "--image --backend --wait --json --help" ;;
+    "volume resize") echo "--size --shrink --image --backend --wait --json --help" ;;
+    "volume list") echo "--image --backend --snapshot --wait --bytes --json --help" ;;
+    "volume show") echo "--image --backend --snapshot --wait --bytes --json --help" ;;
+    "volume map") echo "--image --backend --snapshot --wait --bytes --json --help" ;;
+    "volume diff") echo "--from --to --image --backend --snapshot --wait --bytes --json --help" ;;
+    "volume read") echo "--offset --length --output --force --image --backend --snapshot --wait --json --help" ;;
+    "volume export") echo "--force --image --backend --snapshot --wait --json --help" ;;
+    "volume write") echo "--offset --image --backend --wait --json --help" ;;
+    "volume import") echo "--size --compress --prealloc --image --backend --wait --json --help" ;;
+    "snapshot create") echo "--image --backend --wait --json --help" ;;
+    "snapshot delete") echo "--if-exists --image --backend --wait --json --help" ;;
+    "snapshot list") echo "--unique --image --backend --snapshot --wait --bytes --json --help" ;;
+    "snapshot rollback") echo "--image --backend --wait --json --help" ;;
     "namespace create") echo "--property --if-not-exists --image --backend --wait --json --help" ;;
-    "namespace list") echo "--recursive --image --backend --wait --json --help" ;;
-    "namespace show") echo "--image --backend --wait --json --help" ;;
+    "namespace list") echo "--recursive --image --backend --snapshot --wait --json --help" ;;
+    "namespace show") echo "--image --backend --snapshot --wait --json --help" ;;
     "namespace set") echo "--property --unset --image --backend --wait --json --help" ;;
     "namespace drop") echo "--if-exists --image --backend --wait --json --help" ;;
     "table create")
         echo "--schema --schema-file --partition-by --format --property --description --if-not-exists --image"
         echo "--backend --wait --json --help"
         ;;
-    "table list") echo "--long --recursive --image --backend --wait --bytes --json --help" ;;
-    "table show") echo "--version --timestamp --metadata-json --image --backend --wait --bytes --json --help" ;;
-    "table files") echo "--version --timestamp --long --show-values --image --backend --wait --bytes --json --help" ;;
+    "table list") echo "--long --recursive --image --backend --snapshot --wait --bytes --json --help" ;;
+    "table show") echo "--version --timestamp --metadata-json --image --backend --snapshot --wait --bytes --json --help" ;;
+    "table files") echo "--version --timestamp --long --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
     "table history")
-        echo "--limit --oldest-first --from --to --since --until --image --backend --wait --bytes --json"
+        echo "--limit --oldest-first --from --to --since --until --image --backend --snapshot --wait --bytes --json"
         echo "--help"
         ;;
     "table add")
@@ -58,18 +77,18 @@ _vdectl_options()
         echo "--schema --schema-file --add-column --property --unset --upgrade-protocol --expect-version"
         echo "--image --backend --wait --json --help"
         ;;
-    "table diff") echo "--from --to --show-values --image --backend --wait --bytes --json --help" ;;
+    "table diff") echo "--from --to --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
     "table drop") echo "--purge --if-exists --image --backend --wait --json --help" ;;
     "file put") echo "--image --backend --wait --json --help" ;;
-    "file get") echo "--force --image --backend --wait --json --help" ;;
-    "file list") echo "--long --image --backend --wait --bytes --json --help" ;;
+    "file get") echo "--force --image --backend --snapshot --wait --json --help" ;;
+    "file list") echo "--long --image --backend --snapshot --wait --bytes --json --help" ;;
     "file remove") echo "--force --image --backend --wait --json --help" ;;
     "txn commit") echo "--file --batch --image --backend --wait --json --help" ;;
-    "txn show") echo "--image --backend --wait --json --help" ;;
+    "txn show") echo "--image --backend --snapshot --wait --json --help" ;;
     "delta import")
         echo "--table --create-namespace --reference --dry-run --image --backend --wait --bytes --json --help"
         ;;
-    "delta export") echo "--log-only --from-state --strict --image --backend --wait --bytes --json --help" ;;
+    "delta export") echo "--log-only --from-state --strict --image --backend --snapshot --wait --bytes --json --help" ;;
     esac
 }
 
@@ -78,6 +97,7 @@ _vdectl_values()
 {
     case $1 in
     --backend) echo "auto uring aio sync" ;;
+    --compress) echo "none zstd zstd:1 zstd:9" ;;
     --format) echo "delta iceberg" ;;
     --wait) echo "0 1s 10s 30s 5m" ;;
     --limit) echo "0 20 100" ;;
@@ -91,7 +111,7 @@ _vdectl()
     local noun="" verb_at=1 verb
     COMPREPLY=()
     case $first in
-    dump | namespace | table | file | txn | delta) noun=$first verb_at=2 ;;
+    dump | volume | snapshot | namespace | table | file | txn | delta) noun=$first verb_at=2 ;;
     esac
     if ((COMP_CWORD == verb_at)); then
         mapfile -t COMPREPLY < <(compgen -W "$(_vdectl_verbs "$noun")" -- "$current")
@@ -100,11 +120,11 @@ _vdectl()
     ((COMP_CWORD == 1)) && return
     verb=${noun:+$noun }${COMP_WORDS[verb_at]}
     case $previous in
-    -i | --image | --file | --schema-file)
+    -i | -o | --image | --file | --output | --schema-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    --backend | --format | --wait | --limit | --from | --to)
+    --backend | --compress | --format | --wait | --limit | --from | --to)
         mapfile -t COMPREPLY < <(compgen -W "$(_vdectl_values "$previous")" -- "$current")
         return
         ;;

@@ -66,11 +66,17 @@ int cli_exclusive(const struct cli *cli, const char *const names[], uint32_t cou
     return CLI_DONE;
 }
 
+/* What -i, -o and -h stand for; "" for any other letter. */
+static const char *short_name(const char *word)
+{
+    return word[1] == 'i' ? "image" : word[1] == 'o' ? "output" : strcmp(word, "-h") == 0 ? "help" : "";
+}
+
 /* One word that begins with a dash. Consumes the next word when it is the option's value. */
 static int parse_option(struct cli *cli, int argc, char **argv, int *at)
 {
     const char *word = argv[*at];
-    const char *name = word[1] == '-' ? word + 2 : word[1] == 'i' ? "image" : strcmp(word, "-h") == 0 ? "help" : "";
+    const char *name = word[1] == '-' ? word + 2 : short_name(word);
     const char *value = NULL;
     size_t size = strcspn(name, "=");
     if (word[1] != '-') {

@@ -43,6 +43,8 @@ enum {
     CLI_IMAGE = 4u,   /* takes IMAGE */
     CLI_SIZES = 8u,   /* prints sizes: --bytes applies */
     CLI_NO_NEED = 16u, /* with CLI_IMAGE: goes without one too, image_path is NULL then */
+    CLI_READS = 32u,   /* may open the image as of a snapshot: --snapshot applies */
+    CLI_LONG = 64u,    /* writes much: the image's background thread works meanwhile */
 };
 
 struct cli_command {

@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+#include <vde/snapshot.h>
+#include <vde/volume.h>
+
 #define WIDTH 20
 
 static json_t *regions_json(const struct vde_image_info *info)
@@ -81,10 +84,75 @@ static json_t *tables_json(const struct lh_stats *stats)
     return object;
 }
 
+/* --- volumes and snapshots of the image -------------------------------------------------------------------------- */
+
+struct volume_totals {
+    uint64_t volumes, size_bytes, mapped_bytes, stored_bytes, metadata_bytes, snapshot_bytes, snapshots;
+    uint64_t image_snapshots;
+};
+
+static vde_status add_volume(void *context, const struct vde_volume_info *info)
+{
+    struct volume_totals *totals = context;
+    totals->volumes++;
+    totals->size_bytes += info->size_bytes;
+    totals->mapped_bytes += info->mapped_bytes;
+    totals->stored_bytes += info->stored_bytes;
+    totals->metadata_bytes += info->metadata_bytes;
+    totals->snapshot_bytes += info->snapshot_bytes;
+    totals->snapshots += info->snapshots;
+    return VDE_OK;
+}
+
+static vde_status add_snapshot(void *context, const struct vde_snapshot_info *info)
+{
+    struct volume_totals *totals = context;
+    totals->image_snapshots += info->name[0] != '\0';
+    return VDE_OK;
+}
+
+/* False when there is no telling, as with the tables. */
+static bool get_totals(struct cli *cli, struct volume_totals *ret_totals)
+{
+    vde_view *view;
+    memset(ret_totals, 0, sizeof *ret_totals);
+    if (vde_view_open(cli->image, &view) != VDE_OK)
+        return false;
+    bool good = vde_volume_list(view, add_volume, ret_totals) == VDE_OK &&
+                vde_snapshot_list(view, VDE_DATASET_IMAGE, false, add_snapshot, ret_totals) == VDE_OK;
+    vde_view_close(view);
+    return good;
+}
+
+static json_t *volumes_json(const struct volume_totals *totals)
+{
+    json_t *object = json_object();
+    json_put(object, "volumes", json_u64(totals->volumes));
+    json_put(object, "size_bytes", json_u64(totals->size_bytes));
+    json_put(object, "mapped_bytes", json_u64(totals->mapped_bytes));
+    json_put(object, "stored_bytes", json_u64(totals->stored_bytes));
+    json_put(object, "metadata_bytes", json_u64(totals->metadata_bytes));
+    json_put(object, "snapshots", json_u64(totals->snapshots));
+    json_put(object, "snapshot_bytes", json_u64(totals->snapshot_bytes));
+    return object;
+}
+
+static void volumes_text(const struct cli *cli, const struct volume_totals *totals)
+{
+    char a[OUT_TEXT], b[OUT_TEXT], c[OUT_TEXT];
+    out_field("volumes", WIDTH, "%llu of %s, %s mapped, %s stored", (unsigned long long)totals->volumes,
+              out_size(cli, totals->size_bytes, a), out_size(cli, totals->mapped_bytes, b),
+              out_size(cli, totals->stored_bytes, c));
+    out_field("", WIDTH, "%s only in their %llu snapshots", out_size(cli, totals->snapshot_bytes, a),
+              (unsigned long long)totals->snapshots);
+    out_field("snapshots", WIDTH, "%llu of the image", (unsigned long long)totals->image_snapshots);
+}
+
 /* What only an open tells is left out when the image is busy, rather than shown as zero. */
 static void print_json(struct cli *cli, const struct vde_image_info *info, bool busy)
 {
     struct lh_stats stats;
+    struct volume_totals totals;
     char text[OUT_TEXT];
     json_t *object = json_object(), *features = json_array(), *superblock = json_object();
     for (unsigned i = 0; i < 8 && info->features[i][0]; i++)
@@ -109,6 +177,10 @@ static void print_json(struct cli *cli, const struct vde_image_info *info, bool 
         json_put(object, "open", open_json(info));
         if (get_stats(cli, &stats))
             json_put(object, "tables", tables_json(&stats));
+        if (get_totals(cli, &totals)) {
+            json_put(object, "volumes", volumes_json(&totals));
+            json_put(object, "snapshots", json_u64(totals.image_snapshots));
+        }
     }
     json_print(object);
 }
@@ -133,6 +205,7 @@ static void print_label(const struct cli *cli, const struct vde_image_info *info
 static void print_opened(struct cli *cli, const struct vde_image_info *info)
 {
     struct lh_stats stats;
+    struct volume_totals totals;
     char a[OUT_TEXT], b[OUT_TEXT], c[OUT_TEXT];
     const struct vde_device_info *device = &info->device;
     out_field("backend", WIDTH, "%s, %s%s%s%s", device->backend, device->direct ? "O_DIRECT" : "buffered",
@@ -150,6 +223,8 @@ static void print_opened(struct cli *cli, const struct vde_image_info *info)
     if (get_stats(cli, &stats))
         out_field("tables", WIDTH, "%llu in %llu namespaces, %llu versions", (unsigned long long)stats.tables,
                   (unsigned long long)stats.namespaces, (unsigned long long)stats.versions);
+    if (get_totals(cli, &totals))
+        volumes_text(cli, &totals);
 }
 
 static void print_regions(const struct cli *cli, const struct vde_image_info *info)
@@ -201,7 +276,7 @@ const struct cli_command cmd_info = {
     .verb = "info",
     .arguments = "",
     .summary = "show label, superblocks, regions, backend, log, space and what opening did",
-    .flags = CLI_IMAGE | CLI_OPENS | CLI_SIZES,
+    .flags = CLI_IMAGE | CLI_OPENS | CLI_READS | CLI_SIZES,
     .notes = "Under a writer it shows label and superblocks, says BUSY and exits with status 4.",
     .run = run,
 };

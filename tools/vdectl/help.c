@@ -7,13 +7,15 @@
 const struct cli_option cli_common_options[] = {
     {"image", "IMAGE", "the image, in place of the first argument (also -i, or VDE_IMAGE in the environment)"},
     {"backend", "auto|uring|aio|sync", "how to do I/O; a named backend that is not there is an error"},
+    {"snapshot", "NAME", "read the image as of this snapshot of it (vdectl snapshot list IMAGE)"},
     {"wait", "TIME", "how long to wait for an image that is in use: 30s, 500ms, 0"},
     {"bytes", NULL, "print sizes in bytes"},
     {"json", NULL, "print one JSON value instead of text; errors too"},
     {"help", NULL, "print this page"},
     {NULL, NULL, NULL},
 };
-const uint32_t cli_common_flags[] = {CLI_IMAGE, CLI_OPENS | CLI_WRITES, CLI_OPENS | CLI_WRITES, CLI_SIZES, 0, 0};
+const uint32_t cli_common_flags[] = {CLI_IMAGE, CLI_OPENS | CLI_WRITES, CLI_READS, CLI_OPENS | CLI_WRITES,
+                                     CLI_SIZES, 0, 0};
 
 static void print_options(const struct cli_option *options, const struct cli_command *command, const uint32_t *needs)
 {
@@ -85,7 +87,8 @@ void cli_help_all(const struct cli_command *const *commands, FILE *stream)
     }
     fprintf(stream,
             "\n-i IMAGE or VDE_IMAGE may stand for IMAGE. A table is NAMESPACE.TABLE; where one is read also\n"
-            "ns.table@v3, ns.table@2026-11-20T10:00:00Z and ns.table@-2h. --json and --help go with every verb.\n"
+            "ns.table@v3, ns.table@2026-11-20T10:00:00Z and ns.table@-2h; VOLUME@NAME is a snapshot of a volume, and\n"
+            "--snapshot NAME with a verb that reads the whole image as of one. --json and --help go with every verb.\n"
             "\nexit status: 0 done, 1 failed, 2 usage, 3 conflict, 4 busy, 5 damage found\n");
 }
 
