@@ -74,11 +74,10 @@ static void write_plain(struct world *w, vde_txn *txn, uint64_t begin, uint64_t 
 static void write_frame(struct world *w, vde_txn *txn)
 {
     uint64_t block = below(w, BLOCKS / RUN_FRAME_BLOCKS) * RUN_FRAME_BLOCKS;
-    uint32_t stored = 1 + (uint32_t)below(w, RUN_FRAME_BLOCKS - 1), tail = (uint32_t)below(w, BLOCK_BYTES);
-    uint64_t address = put_frame(txn, w->volume, block, stored, tail, w->stamp);
+    struct block_run run = put_frame(txn, w->volume, block, (uint32_t)below(w, RUN_FRAME_BLOCKS - 1), w->stamp);
     for (uint32_t i = 0; i < RUN_FRAME_BLOCKS; i++)
-        w->facts[block + i] = (struct fact){true, true, (uint8_t)i, stored, tail, address, w->stamp};
-    w->stamp += stored;
+        w->facts[block + i] = (struct fact){true, true, (uint8_t)i, run.stored, run.tail, run.address, w->stamp};
+    w->stamp += RUN_FRAME_BLOCKS;
 }
 
 static void unmap_range(struct world *w, vde_txn *txn, uint64_t begin, uint64_t end)
@@ -140,6 +139,7 @@ static void reopen_after(struct world *w, bool cut)
         w->device = copy;
     } else {
         OK(vde_image_close(w->image));
+        check_clean(w->device);
     }
     w->image = open_quiet(w->device);
 }
@@ -289,8 +289,7 @@ static void finish(struct world *w)
                 (unsigned long long)info_of(w->image).free_bytes, (unsigned long long)w->free_at_first);
         abort();
     }
-    OK(vde_image_close(w->image));
-    close_device(w->device);
+    close_clean(w->image, w->device);
     free(w->facts);
 }
 

@@ -3,36 +3,34 @@
 #ifndef TESTS_UNIT_POOL_BLOCKS_H
 #define TESTS_UNIT_POOL_BLOCKS_H
 
+#include <vde/volume.h>
+
+#include "base/checked.h"
 #include "base/checksum.h"
+#include "base/compress.h"
 #include "pool/blocks.h"
 #include "unit/pool/engine.h"
 
 static inline uint64_t new_volume(vde_image *image)
 {
-    struct dataset_record record = {.id = vde_id_reserve(image), .kind = DATASET_KIND_VOLUME};
-    record.tree = record.id;
-    vde_txn *txn = begin(image);
-    OK(txn_dataset_create(txn, &record));
-    commit(txn);
-    return record.id;
+    struct vde_volume_opts opts = VDE_VOLUME_OPTS_INIT;
+    struct vde_volume_info info;
+    vde_view *view;
+    opts.size_bytes = 1ull << 40;
+    OK(vde_volume_create(image, "volume", &opts));
+    OK(vde_view_open(image, &view));
+    OK(vde_volume_get(view, "volume", &info));
+    vde_view_close(view);
+    return info.id;
 }
 
-/* Write device blocks of bytes that `stamp` makes; `checksum` of the first `bytes` of them together, or of each. */
-static inline uint64_t put_data(vde_txn *txn, uint32_t blocks, uint64_t stamp, vde_le64 *ret_sums, size_t bytes)
+/* Write blocks to a new place that the transaction owns. */
+static inline uint64_t put_data(vde_txn *txn, void *buffer, uint32_t blocks)
 {
-    vde_image *image = txn->image;
     uint64_t address;
-    uint8_t *buffer = aligned_buffer((size_t)blocks * BLOCK_BYTES);
-    OK(data_allocate(image, blocks, &address));
+    OK(data_allocate(txn->image, blocks, &address));
     OK(txn_own_extent(txn, address, blocks));
-    for (uint32_t i = 0; i < blocks; i++)
-        fill_bytes(buffer + (size_t)i * BLOCK_BYTES, BLOCK_BYTES, stamp + i);
-    if (bytes > 0)
-        ret_sums[0] = le64(checksum(buffer, bytes, image->seed ^ address));
-    for (uint32_t i = 0; bytes == 0 && i < blocks; i++)
-        ret_sums[i] = le64(checksum(buffer + (size_t)i * BLOCK_BYTES, BLOCK_BYTES, image->seed ^ (address + i)));
-    device_io(image->device, VDE_IO_WRITE, address * BLOCK_BYTES, buffer, blocks * BLOCK_BYTES);
-    free(buffer);
+    device_io(txn->image->device, VDE_IO_WRITE, address * BLOCK_BYTES, buffer, blocks * BLOCK_BYTES);
     return address;
 }
 
@@ -40,22 +38,36 @@ static inline uint64_t put_data(vde_txn *txn, uint32_t blocks, uint64_t stamp, v
 static inline uint64_t put_run(vde_txn *txn, uint64_t volume, uint64_t block, uint32_t blocks, uint64_t stamp)
 {
     vde_le64 sums[RUN_BLOCKS_MAX];
-    uint64_t address = put_data(txn, blocks, stamp, sums, 0);
+    uint8_t *buffer = aligned_buffer((size_t)blocks * BLOCK_BYTES);
+    for (uint32_t i = 0; i < blocks; i++)
+        fill_bytes(buffer + (size_t)i * BLOCK_BYTES, BLOCK_BYTES, stamp + i);
+    uint64_t address = put_data(txn, buffer, blocks);
+    for (uint32_t i = 0; i < blocks; i++)
+        sums[i] = le64(checksum(buffer + (size_t)i * BLOCK_BYTES, BLOCK_BYTES, txn->image->seed ^ (address + i)));
     struct block_run run = {.block = block, .blocks = blocks, .stored = blocks, .address = address,
                             .checksums = (const uint8_t *)sums};
     OK(txn_run(txn, volume, &run));
+    free(buffer);
     return address;
 }
 
-static inline uint64_t put_frame(vde_txn *txn, uint64_t volume, uint64_t block, uint32_t stored, uint32_t tail,
-                                 uint64_t stamp)
+/* The same with a compressed frame, the first `random` blocks of which can't be compressed. */
+static inline struct block_run put_frame(vde_txn *txn, uint64_t volume, uint64_t block, uint32_t random, uint64_t stamp)
 {
-    vde_le64 sum;
-    uint64_t address = put_data(txn, stored, stamp, &sum, (size_t)stored * BLOCK_BYTES - tail);
-    struct block_run run = {.block = block, .blocks = RUN_FRAME_BLOCKS, .stored = stored, .tail = tail,
-                            .address = address, .checksums = (const uint8_t *)&sum};
+    size_t size = RUN_FRAME_BLOCKS * BLOCK_BYTES;
+    uint8_t *raw = calloc(1, size), *packed = aligned_buffer(size);
+    fill_bytes(raw, (size_t)random * BLOCK_BYTES, stamp);
+    size_t bytes = compress_pack(packed, size - BLOCK_BYTES, raw, size, 1);
+    REQUIRE(bytes > 0);
+    uint32_t stored = (uint32_t)div_up(bytes, BLOCK_BYTES);
+    uint64_t address = put_data(txn, packed, stored);
+    vde_le64 sum = le64(checksum(packed, bytes, txn->image->seed ^ address));
+    struct block_run run = {.block = block, .blocks = RUN_FRAME_BLOCKS, .stored = stored, .address = address,
+                            .tail = stored * BLOCK_BYTES - (uint32_t)bytes, .checksums = (const uint8_t *)&sum};
     OK(txn_run(txn, volume, &run));
-    return address;
+    free(raw);
+    free(packed);
+    return run;
 }
 
 static inline void write_run(vde_image *image, uint64_t volume, uint64_t block, uint32_t blocks, uint64_t stamp)

@@ -14,15 +14,16 @@ struct bench {
     uint64_t volume;
 };
 
-/* Runs of one block, none next to another on the device, whose data nobody reads. */
+/* Runs of one block each, of zeroes: nothing was written there before. */
 static void scatter(struct bench *b, uint64_t first, uint64_t runs, uint64_t step)
 {
-    static const vde_le64 sum;
+    static const uint8_t zeroes[BLOCK_BYTES];
     for (uint64_t i = 0; i < runs;) {
         vde_txn *txn = begin(b->image);
         for (unsigned n = 0; n < 200 && i < runs; n++, i++) {
             uint64_t address;
             OK(data_allocate(b->image, 1, &address));
+            vde_le64 sum = le64(checksum(zeroes, sizeof zeroes, b->image->seed ^ address));
             struct block_run run = {.block = first + i * step, .blocks = 1, .stored = 1, .address = address,
                                     .checksums = (const uint8_t *)&sum};
             OK(txn_own_extent(txn, address, 1));
@@ -48,8 +49,7 @@ static struct bench set_up(void)
 
 static void tear_down(struct bench *b)
 {
-    OK(vde_image_close(b->image));
-    close_device(b->device);
+    close_clean(b->image, b->device);
 }
 
 struct found {
