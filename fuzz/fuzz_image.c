@@ -4,7 +4,9 @@
  * Input: patches of {block: 2 bytes, offset: 2 bytes, count: 1 byte, count bytes}. */
 #include <string.h>
 
+#include <vde/snapshot.h>
 #include <vde/vde.h>
+#include <vde/volume.h>
 
 #include "base/checksum.h"
 #include "format/alloc.h"
@@ -75,6 +77,45 @@ static void fill(vde_image *image, unsigned round)
     vde_txn_destroy(txn);
 }
 
+static const char *const volume_names[] = {"plain", "packed", "clone"};
+
+static void fill_volume(vde_image *image, unsigned number, unsigned round)
+{
+    static uint8_t bytes[96u << 10];
+    struct vde_volume_opts opts = VDE_VOLUME_OPTS_INIT;
+    vde_volume *volume;
+    opts.size_bytes = 1 << 20;
+    opts.compression = number;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(number ? i / 5000 : i * (round + 3));
+    if (round == 0)
+        must(vde_volume_create(image, volume_names[number], &opts));
+    must(vde_volume_open(image, volume_names[number], NULL, &volume));
+    must(vde_volume_write(volume, bytes, sizeof bytes, round * 70000u / 512 * 512, 0));
+    must(vde_volume_write(volume, bytes, 4096, 8192 * (round + 2), 0));
+    must(vde_volume_discard(volume, 20480, round * 40960u, 0));
+    must(vde_volume_flush(volume));
+    vde_volume_close(volume);
+}
+
+static void fill_volumes(vde_image *image, unsigned round)
+{
+    struct vde_volume_info info;
+    vde_view *view;
+    uint64_t lsn;
+    fill_volume(image, 0, round);
+    fill_volume(image, 1, round);
+    must(vde_view_open(image, &view));
+    must(vde_volume_get(view, "plain", &info));
+    vde_view_close(view);
+    if (round == 1) {
+        must(vde_snapshot_create(image, info.id, "old", &lsn));
+        must(vde_volume_clone(image, "plain", "old", "clone"));
+    } else if (round == 2) {
+        must(vde_snapshot_create(image, VDE_DATASET_IMAGE, "all", &lsn));
+    }
+}
+
 static void find_metadata(void)
 {
     static const char *const magics[] = {"VDElabel", "VDEfeats", "VDEsuper", "BMAP", "INDX", "FRME", "VNOD"};
@@ -99,6 +140,7 @@ static void make_base(void)
     must(open_image(device, 0, &image));
     for (unsigned round = 0; round < 4; round++) {
         fill(image, round);
+        fill_volumes(image, round);
         if (round < 3)
             must(vde_image_checkpoint(image));
     }
@@ -261,6 +303,47 @@ static void read_view(vde_image *image)
     vde_view_close(view);
 }
 
+static vde_status ignore(void *context, const struct vde_diff_range *range)
+{
+    (void)context;
+    (void)range;
+    return VDE_OK;
+}
+
+static void use_volume(vde_image *image, const char *name, const char *snapshot, bool change)
+{
+    static uint8_t bytes[1 << 20];
+    enum vde_block_state state;
+    vde_volume *volume;
+    uint64_t reach;
+    if (vde_volume_open(image, name, snapshot, &volume) != VDE_OK)
+        return;
+    uint64_t size = vde_volume_size(volume) < sizeof bytes ? vde_volume_size(volume) : sizeof bytes;
+    (void)!vde_volume_read(volume, bytes, size, 0);
+    for (uint64_t at = 0; at < size && vde_volume_block_status(volume, at, size - at, &state, &reach) == VDE_OK; at += reach)
+        FUZZ_ASSERT(reach > 0);
+    if (change) {
+        (void)!vde_volume_write(volume, bytes, 16384, 12288, 0);
+        (void)!vde_volume_write(volume, bytes, 512, 512, 0);
+        (void)!vde_volume_discard(volume, 65536, 32768, 0);
+        (void)!vde_volume_flush(volume);
+    }
+    vde_volume_close(volume);
+}
+
+static void use_volumes(vde_image *image, bool change)
+{
+    vde_view *view;
+    for (unsigned i = 0; i < 3; i++)
+        use_volume(image, volume_names[i], NULL, change);
+    use_volume(image, "plain", "old", false);
+    if (vde_view_open(image, &view) != VDE_OK)
+        return;
+    (void)!vde_volume_diff(view, "plain", "old", NULL, ignore, NULL);
+    (void)!vde_volume_diff(view, "packed", NULL, NULL, ignore, NULL);
+    vde_view_close(view);
+}
+
 static void write_some(vde_image *image)
 {
     vde_txn *txn;
@@ -270,6 +353,8 @@ static void write_some(vde_image *image)
     if (vde_txn_put(txn, 16, "key 1", 5, "new", 3) == VDE_OK && vde_txn_append(txn, 17, 4, 0, "x", 1) == VDE_OK)
         (void)!vde_txn_commit(txn, &commit);
     vde_txn_destroy(txn);
+    (void)!vde_image_checkpoint(image);
+    use_volumes(image, true);
     (void)!vde_image_checkpoint(image);
 }
 
@@ -293,6 +378,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (open_image(device, VDE_OPEN_READ_ONLY, &image) == VDE_OK) {
         read_view(image);
+        use_volumes(image, false);
         (void)!vde_image_close(image);
     }
     (void)!vde_check_device(device, NULL, &summary);

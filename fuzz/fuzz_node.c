@@ -2,7 +2,7 @@
 /* One tree node with its identity and checksum made right: after node_verify every record can be used without a check. */
 #include <string.h>
 
-#include "format/node.h"
+#include "format/run.h"
 #include "fuzz.h"
 
 #define SEED 77u
@@ -11,11 +11,36 @@
 
 static struct disk_node *head(uint8_t *block) { return (struct disk_node *)(void *)block; }
 
+/* A leaf of a volume: every third run is a compressed frame. */
+static size_t runs_seed(unsigned count, uint8_t *data)
+{
+    static const uint8_t sums[RUN_BLOCKS_MAX * 8];
+    memset(data, 0, BLOCK_BYTES);
+    struct disk_node *node = head(data);
+    node->count = le16((uint16_t)count);
+    struct disk_slot *slots = (struct disk_slot *)(void *)(data + sizeof *node + count * NODE_HEAD_BYTES);
+    size_t at = sizeof *node + count * NODE_RECORD_OVERHEAD;
+    for (unsigned i = 0; i < count; i++) {
+        bool frame = i % 3 == 2;
+        uint8_t key[RUN_KEY_BYTES], value[RUN_VALUE_MAX];
+        struct block_run run = {.block = i * 64u, .blocks = frame ? RUN_FRAME_BLOCKS : 1 + i * 2, .address = 100 + i * 64,
+                                .stored = frame ? 3 : 1 + i * 2, .tail = frame ? 77 : 0, .birth = 3, .checksums = sums};
+        size_t size = run_put(&run, key, value);
+        slots[i] = (struct disk_slot){le16((uint16_t)at), le16(sizeof key), le16((uint16_t)size), VALUE_RUN, 0};
+        memcpy(data + at, key, sizeof key);
+        memcpy(data + at + sizeof key, value, size);
+        at += sizeof key + size;
+    }
+    return BLOCK_BYTES;
+}
+
 /* Records of a seed: keys with a shared prefix, values of all kinds; level 1: children. */
 size_t fuzz_seed(unsigned number, uint8_t *data, size_t max_size)
 {
-    if (number >= 6 || max_size < BLOCK_BYTES)
+    if (number >= 9 || max_size < BLOCK_BYTES)
         return 0;
+    if (number >= 6)
+        return runs_seed(1 + (number - 6) * 7, data);
     unsigned count = 1 + number * 5, level = number % 2;
     memset(data, 0, BLOCK_BYTES);
     size_t at = sizeof(struct disk_node) + count * NODE_RECORD_OVERHEAD;
@@ -95,6 +120,12 @@ static void use_records(const struct disk_node *node)
         if (node->level > 0) {
             FUZZ_ASSERT(node_child(node, i).address + 1 <= DEVICE_BLOCKS);
             continue;
+        }
+        if (r.kind == VALUE_RUN) {
+            struct block_run run = run_get(r.key, r.value);
+            FUZZ_ASSERT(run.blocks > 0 && run.blocks <= RUN_BLOCKS_MAX && run.block + run.blocks <= RUN_BLOCK_LIMIT);
+            for (unsigned k = 0; k < (run_compressed(&run) ? 1 : run.blocks); k++)
+                sum += run_checksum(&run, k);
         }
         for (unsigned e = 0; e < value_extents(r.kind, r.value); e++) {
             struct ptr p = value_extent(r.kind, r.value, e);

@@ -67,6 +67,8 @@ static const struct field fields[] = {
     FIELD(disk_slot, reserved),
     FIELD(disk_spill, raw_bytes), FIELD(disk_spill, stored_bytes), FIELD(disk_spill, compression),
     FIELD(disk_spill, count), FIELD(disk_spill, reserved),
+    FIELD(disk_run, address), FIELD(disk_run, birth), FIELD(disk_run, blocks), FIELD(disk_run, stored),
+    FIELD(disk_run, tail),
     FIELD(disk_dataset, id), FIELD(disk_dataset, kind), FIELD(disk_dataset, name_size),
     FIELD(disk_dataset, reserved), FIELD(disk_dataset, root), FIELD(disk_dataset, dead),
     FIELD(disk_dataset, newest_snapshot), FIELD(disk_dataset, created_lsn), FIELD(disk_dataset, tree),
