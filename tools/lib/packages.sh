@@ -5,11 +5,11 @@
 # What it takes to build and use VDE.
 # shellcheck disable=SC2034
 PACKAGES_BUILD='cmake ninja-build gcc libc6-dev pkg-config liburing-dev libaio-dev libxxhash-dev libzstd-dev
-    libjansson-dev python3 python3-venv'
+    libjansson-dev nbdkit-plugin-dev python3 python3-venv'
 # What the tests need on top.
 # shellcheck disable=SC2034
 PACKAGES_TEST='g++ clang clang-tidy libclang-rt-14-dev cppcheck shellcheck universal-ctags libcriterion-dev mandoc
-    ca-certificates'
+    ca-certificates nbdkit libnbd-bin qemu-utils fio e2fsprogs xfsprogs mount'
 
 # missing_packages <package>...: prints those that are not installed.
 missing_packages() {

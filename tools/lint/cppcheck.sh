@@ -9,7 +9,7 @@ cd "${1:-$(dirname "$0")/../..}" || exit 1
 
 command -v cppcheck >/dev/null || { echo "cppcheck is missing (package cppcheck)"; exit 1; }
 folders=
-for folder in vde lakehouse tools/vdectl tools/bench fuzz; do
+for folder in vde lakehouse tools/vdectl tools/nbd tools/bench fuzz; do
     [ -n "$(find "$folder" -name '*.c' -print -quit 2>/dev/null)" ] && folders="$folders $folder"
 done
 [ -n "$folders" ] || { echo "cppcheck: no source files found"; exit 1; }

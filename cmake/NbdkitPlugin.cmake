@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# nbdkit-vde-plugin.so, where the headers of nbdkit are. It is installed below our library folder, where nbdkit of the
+# same prefix looks for plugins (pkg-config nbdkit --variable=plugindir).
+pkg_check_modules(NBDKIT IMPORTED_TARGET nbdkit>=1.26)
+if(NBDKIT_FOUND)
+  pkg_get_variable(NBDKIT_PLUGINDIR nbdkit plugindir)
+  pkg_get_variable(NBDKIT_LIBDIR nbdkit libdir)
+  file(RELATIVE_PATH NBDKIT_PLUGIN_FOLDER ${NBDKIT_LIBDIR} ${NBDKIT_PLUGINDIR})
+  file(GLOB NBD_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/nbd/*.c)
+  add_library(nbdkit-vde-plugin MODULE ${NBD_SOURCES})
+  vde_compile_options(nbdkit-vde-plugin)
+  target_include_directories(nbdkit-vde-plugin PRIVATE ${CMAKE_SOURCE_DIR}/tools/nbd)
+  target_link_libraries(nbdkit-vde-plugin PRIVATE vde PkgConfig::NBDKIT Threads::Threads)
+  file(RELATIVE_PATH NBDKIT_TO_LIBRARY /x/${NBDKIT_PLUGIN_FOLDER} /x)
+  set_target_properties(nbdkit-vde-plugin PROPERTIES PREFIX "" INSTALL_RPATH "$ORIGIN/${NBDKIT_TO_LIBRARY}")
+  install(TARGETS nbdkit-vde-plugin DESTINATION ${CMAKE_INSTALL_LIBDIR}/${NBDKIT_PLUGIN_FOLDER})
+  install(FILES ${CMAKE_SOURCE_DIR}/docs/man/nbdkit-vde-plugin.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+else()
+  message(STATUS "nbdkit-vde-plugin is not built: nbdkit's headers are missing (package nbdkit-plugin-dev)")
+endif()
