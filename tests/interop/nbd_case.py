@@ -40,7 +40,7 @@ class Server:
         self.path = str(self.folder / f"nbd-{number}.sock")
         self.log = self.folder / f"nbd-{number}.log"
         self.control = str(self.folder / f"control-{number}.sock") if control else None
-        self.clients = []
+        self.clients, self.killed = [], False
         extra = [f"control={self.control}"] if control else []
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
@@ -71,27 +71,32 @@ class Server:
         return self.clients[-1]
 
     def command(self, line):
-        """One command over the control socket; returns the answer's line."""
+        """One command over the control socket; returns the answer's line, empty when the server hangs up."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(120)
             connection.connect(self.control)
             connection.sendall(line.encode() + b"\n")
             answer = b""
-            while not answer.endswith(b"\n"):
-                part = connection.recv(4096)
-                if not part:
-                    break
-                answer += part
+            with contextlib.suppress(ConnectionError):
+                while not answer.endswith(b"\n"):
+                    part = connection.recv(4096)
+                    if not part:
+                        break
+                    answer += part
             return answer.decode().rstrip("\n")
 
     def kill(self):
+        self.killed = True
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
-        """End it as a user would and expect that it found nothing wrong; it waits for its clients to go."""
+        """End it as a user would, unless it was killed, and expect that it found nothing wrong."""
+        # It waits for its clients to go.
         for client in self.clients:
             client.close()
+        if self.killed:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(timeout=60)

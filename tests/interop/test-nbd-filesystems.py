@@ -215,10 +215,8 @@ class FileSystems(NbdCase):
             self.assertGreater(len(files), 10)
             after = stress.snapshot()
             files = {name: entry for name, entry in files.items() if after.get(name) == entry}
-            again = self.server()
-            self.survived(kind, again, "disk", files)
-            again.stop()
-            server.process = again.process
+            with self.server() as again:
+                self.survived(kind, again, "disk", files)
         self.check()
 
     def test_ext4(self):

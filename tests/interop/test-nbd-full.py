@@ -105,7 +105,6 @@ class Full(NbdCase):
                 self.insist(lambda: client.write(0, self.content(0)))
                 written.add(0)
                 self.verify(client, written)
-            server.process = again.process
         self.check()
 
 

@@ -21,19 +21,12 @@ class Killed(NbdCase):
                 # Not before the load was checked: the server has recovered what the one before it left.
                 load.verify(server.client("v"), f"round {number}")
                 load.run(server)
-                server.process = self.server_that_ended().process
         with self.server() as server:
             load.verify(server.client("v"), "the end")
         self.check()
         print(f"{self.rounds} rounds: {load.summary()}", file=sys.stderr)
         self.assertGreater(load.flushed, 10 * self.rounds, "hardly anything was flushed")
         self.assertGreater(load.killed_in_flight, 0, "no request was in flight when the server was killed")
-
-    def server_that_ended(self):
-        """Ended by itself, for the one that was killed."""
-        server = self.server()
-        server.stop()
-        return server
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@
 
 #include <errno.h>
 
+/* A server that was killed holds the image until the kernel has ended its requests: a moment longer than it lives. */
+#define BUSY_WAIT_MS 3000
+
 struct errno_row {
     vde_status status;
     int os_errno;
@@ -46,6 +49,7 @@ static vde_status open_image(const struct nbd_server *server, uint32_t flags, vd
     opts.flags = flags;
     opts.backend = server->backend;
     opts.memory_bytes = server->memory_bytes;
+    opts.wait_ms = BUSY_WAIT_MS;
     return vde_image_open(server->image_path, &opts, ret_image);
 }
 
