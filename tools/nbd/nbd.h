@@ -6,9 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include <vde/snapshot.h>
 #include <vde/vde.h>
-#include <vde/volume.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
