@@ -42,15 +42,15 @@ class Server:
         self.control = str(self.folder / f"control-{number}.sock") if control else None
         self.clients, self.killed = [], False
         extra = [f"control={self.control}"] if control else []
+        command = ["nbdkit", "-f", "-U", self.path, "-P", self.path + ".pid", "-t", str(threads), *options, PLUGIN,
+                   f"image={image}", *parameters, *extra]
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                ["nbdkit", "-f", "-U", self.path, "-t", str(threads), *options, PLUGIN, f"image={image}", *parameters, *extra],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
         self.wait()
 
     def wait(self):
-        """Until it accepts connections and, if there is one, the control socket answers."""
-        awaited = self.control or self.path
+        """Until it accepts connections, which the file with its process id tells, also on the control socket."""
+        awaited = self.control or self.path + ".pid"
         for _ in range(3000):
             if self.process.poll() is not None:
                 raise RuntimeError(f"nbdkit ended with {self.process.returncode}: {self.text()}")
