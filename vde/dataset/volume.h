@@ -226,6 +226,8 @@ uint32_t batch_ios(const struct write_batch *batch, struct vde_io *ios);
 void batch_trim(struct write_batch *batch);
 /* The data is on the device: make it visible. BUSY: an expectation failed, or a volume shrank: look again. */
 vde_status batch_publish(struct write_batch *batch);
+/* After NOSPC: makes a checkpoint that may bring space back. False when that is of no use any more. */
+bool space_may_come(struct vde_image *image, unsigned *tries);
 /* Place, write, publish on this thread. */
 vde_status batch_run(struct write_batch *batch);
 

@@ -238,12 +238,25 @@ static vde_status allocate_once(struct write_batch *batch)
     return VDE_OK;
 }
 
+bool space_may_come(struct vde_image *image, unsigned *tries)
+{
+    struct vde_error error;
+    if ((*tries)++ >= SPACE_TRIES && !atomic_load(&image->zombies_left))
+        return false;
+    error_save(&error);
+    bool made = checkpoint_run(image, 0) == VDE_OK;
+    error_restore(&error);
+    return made;
+}
+
 static vde_status allocate(struct write_batch *batch)
 {
+    unsigned tries = 0;
     vde_status status = allocate_once(batch);
-    for (unsigned tries = 0; status == VDE_NOSPC && tries < SPACE_TRIES; tries++) {
+    while (status == VDE_NOSPC) {
         txn_reset(batch->txn);
-        VDE_TRY(checkpoint_run(batch->volumes->image, 0));
+        if (!space_may_come(batch->volumes->image, &tries))
+            break;
         status = allocate_once(batch);
     }
     if (status == VDE_NOSPC && batch->blocks > batch->unit_count) {

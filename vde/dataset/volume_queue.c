@@ -135,10 +135,8 @@ static vde_status reserve(struct vde_image *image, uint64_t blocks)
 {
     uint64_t slack = blocks / 16 + 16; /* what the trees will need is kept when a batch is published */
     vde_status status = space_reserve(image->space, blocks + slack, SPACE_NORMAL);
-    for (unsigned tries = 0; status == VDE_NOSPC && tries < 2; tries++) {
-        VDE_TRY(checkpoint_run(image, 0));
+    for (unsigned tries = 0; status == VDE_NOSPC && space_may_come(image, &tries);)
         status = space_reserve(image->space, blocks + slack, SPACE_NORMAL);
-    }
     if (status == VDE_OK)
         space_unreserve(image->space, slack);
     return status;

@@ -185,11 +185,12 @@ vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size,
         return fail_nomem("volume write");
     vde_status status = reader_take(volume->volumes, &rmw.reader);
     if (status == VDE_OK) {
+        unsigned space_tries = 0;
         do {
             status = end > 0 ? volume_check(volume, end - offset, offset, true) : VDE_OK; /* it may have shrunk */
             if (status == VDE_OK)
                 status = attempt(&rmw, ret_lsn);
-        } while (status == VDE_BUSY);
+        } while (status == VDE_BUSY || (status == VDE_NOSPC && space_may_come(volume->image, &space_tries)));
         reader_give(volume->volumes, rmw.reader);
     }
     free(rmw.raw);

@@ -170,7 +170,8 @@ vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
             VDE_TRY(txn_check_conditions(txn));
             continue;
         }
-        if (status == VDE_NOSPC && (space_tries++ < SPACE_TRIES || atomic_load(&image->zombies_left))) {
+        /* A checkpoint voids expectations: whoever has some makes it himself, and reads again. */
+        if (status == VDE_NOSPC && txn->expected_count == 0 && (space_tries++ < SPACE_TRIES || atomic_load(&image->zombies_left))) {
             struct vde_error error;
             error_save(&error);
             VDE_TRY(checkpoint_run(image, 0));
