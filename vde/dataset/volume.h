@@ -92,6 +92,10 @@ vde_status volume_check(const struct vde_volume *volume, uint64_t size, uint64_t
 /* volume_catalog.c: the records of a volume as of a view. */
 vde_status volume_check_name(const char *name);
 size_t volume_name_key(uint8_t *key, const char *name);
+/* volume_admin.c: a volume as the newest record has it, durable or not. */
+vde_status volume_look_up(struct vde_image *image, const char *name, uint64_t *ret_id, struct volume_record *ret_record);
+vde_status volume_put_record(vde_txn *txn, uint64_t id, const struct volume_record *record);
+vde_status volume_check_size(uint64_t size_bytes);
 /* The id of a volume, durable or not. */
 vde_status volume_find(struct vde_image *image, const char *name, uint64_t *ret_id);
 /* Add the name to a transaction; EXISTS. names_lock held. */
@@ -188,6 +192,8 @@ struct write_batch {
         uint64_t block, blocks;
     } unmaps[BATCH_ROOM];
     uint32_t unmap_count;
+    vde_status (*extra)(vde_txn *txn, void *context); /* adds operations of its own */
+    void *extra_context;
     uint64_t *credit;           /* blocks reserved for a large request; NULL: none */
     uint64_t lsn;               /* published */
     vde_status status;
@@ -228,7 +234,9 @@ void batch_trim(struct write_batch *batch);
 vde_status batch_publish(struct write_batch *batch);
 /* After NOSPC: makes a checkpoint that may bring space back. False when that is of no use any more. */
 bool space_may_come(struct vde_image *image, unsigned *tries);
-/* Place, write, publish on this thread. */
+/* Write and publish a placed batch on this thread. */
+vde_status batch_finish(struct write_batch *batch);
+/* The same, placing it first. */
 vde_status batch_run(struct write_batch *batch);
 
 /* Write blocks of one request whole: at most BATCH_BLOCKS, no frames. Gathers with other threads. */

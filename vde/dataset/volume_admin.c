@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* volume_admin.c -- create, delete, rename, resize. names_lock is held across each, so that what was looked up stays so. */
+/* volume_admin.c -- create, delete, rename. names_lock is held across each, so that what was looked up stays so. */
 #include <string.h>
 
 #include "base/checked.h"
@@ -8,8 +8,7 @@
 
 #define LEVEL_MAX 9u
 
-/* The volume as the newest record has it. */
-static vde_status look_up(struct vde_image *image, const char *name, uint64_t *ret_id, struct volume_record *ret_record)
+vde_status volume_look_up(struct vde_image *image, const char *name, uint64_t *ret_id, struct volume_record *ret_record)
 {
     vde_view *view;
     VDE_TRY(vde_view_open_pending(image, &view));
@@ -23,7 +22,7 @@ vde_status volume_find(struct vde_image *image, const char *name, uint64_t *ret_
 {
     struct volume_record record;
     VDE_TRY(volume_check_name(name));
-    return look_up(image, name, ret_id, &record);
+    return volume_look_up(image, name, ret_id, &record);
 }
 
 static vde_status commit(vde_txn *txn, vde_status status)
@@ -35,7 +34,7 @@ static vde_status commit(vde_txn *txn, vde_status status)
     return status;
 }
 
-static vde_status put_record(vde_txn *txn, uint64_t id, const struct volume_record *record)
+vde_status volume_put_record(vde_txn *txn, uint64_t id, const struct volume_record *record)
 {
     uint8_t key[CATALOG_KEY_MAX];
     struct disk_volume disk;
@@ -61,7 +60,7 @@ static vde_status drop_name(vde_txn *txn, const char *name)
 
 /* --- create -------------------------------------------------------------------------------------------------------- */
 
-static vde_status check_size(uint64_t size_bytes)
+vde_status volume_check_size(uint64_t size_bytes)
 {
     if (size_bytes == 0 || size_bytes % 512u != 0 || size_bytes > VDE_VOLUME_MAX_BYTES)
         return fail_as(VDE_INVAL, "volume size|%llu bytes|a multiple of 512, at most %llu",
@@ -75,7 +74,7 @@ static vde_status check_opts(const struct vde_volume_opts *opts)
         return fail_as(VDE_INVAL, "volume options|size %u, flags %#x|what this library knows", opts->size, opts->flags);
     if (opts->compression > LEVEL_MAX)
         return fail_as(VDE_INVAL, "volume options|zstd level %u|0 to %u", opts->compression, LEVEL_MAX);
-    return check_size(opts->size_bytes);
+    return volume_check_size(opts->size_bytes);
 }
 
 static vde_status create(vde_txn *txn, const char *name, const struct vde_volume_opts *opts)
@@ -88,7 +87,7 @@ static vde_status create(vde_txn *txn, const char *name, const struct vde_volume
     struct dataset_record dataset = {.id = id, .kind = DATASET_KIND_VOLUME, .tree = id};
     VDE_TRY(volume_name_put(txn, name, id));
     VDE_TRY(txn_dataset_create(txn, &dataset));
-    return put_record(txn, id, &record);
+    return volume_put_record(txn, id, &record);
 }
 
 vde_status vde_volume_create(vde_image *image, const char *name, const struct vde_volume_opts *opts)
@@ -111,7 +110,7 @@ static vde_status delete_locked(struct vde_image *image, const char *name)
     struct volume_record record;
     uint8_t key[CATALOG_KEY_MAX];
     vde_txn *txn;
-    VDE_TRY(look_up(image, name, &id, &record));
+    VDE_TRY(volume_look_up(image, name, &id, &record));
     VDE_TRY(volume_claim(image, id));
     vde_status status = vde_txn_create(image, &txn);
     if (status == VDE_OK) {
@@ -142,7 +141,7 @@ static vde_status rename_locked(struct vde_image *image, const char *name, const
     uint64_t id;
     struct volume_record record;
     vde_txn *txn;
-    VDE_TRY(look_up(image, name, &id, &record));
+    VDE_TRY(volume_look_up(image, name, &id, &record));
     VDE_TRY(vde_txn_create(image, &txn));
     vde_status status = volume_name_put(txn, new_name, id);
     if (status == VDE_OK)
@@ -159,72 +158,5 @@ vde_status vde_volume_rename(vde_image *image, const char *name, const char *new
     lock_take(&image->names_lock);
     vde_status status = rename_locked(image, name, new_name);
     lock_drop(&image->names_lock);
-    return status;
-}
-
-/* --- resize -------------------------------------------------------------------------------------------------------- */
-
-static vde_status write_size(struct vde_image *image, uint64_t id, struct volume_record *record, uint64_t size_bytes)
-{
-    vde_txn *txn;
-    VDE_TRY(vde_txn_create(image, &txn));
-    record->size_bytes = size_bytes;
-    return commit(txn, put_record(txn, id, record));
-}
-
-/* The size first: from then on no request beyond it is published. What lies there is forgotten to free its space; whatever
- * a crash leaves of it, growing forgets before it can be seen. */
-static vde_status shrink(struct vde_volume *volume, struct volume_record *record, uint64_t size_bytes)
-{
-    struct open_volume *shared = volume->shared;
-    uint64_t old = atomic_load(&shared->size), end = round_up(old, BLOCK_BYTES), lsn;
-    pthread_rwlock_wrlock(&volume->volumes->resize);
-    atomic_store(&shared->size, size_bytes);
-    pthread_rwlock_unlock(&volume->volumes->resize);
-    vde_status status = write_size(volume->image, shared->id, record, size_bytes);
-    if (status != VDE_OK) {
-        atomic_store(&shared->size, old);
-        return status;
-    }
-    return volume_forget(volume, end - size_bytes, size_bytes, 0, true, &lsn);
-}
-
-static vde_status grow(struct vde_volume *volume, struct volume_record *record, uint64_t size_bytes)
-{
-    uint64_t old = atomic_load(&volume->shared->size), lsn;
-    VDE_TRY(volume_forget(volume, round_up(size_bytes, BLOCK_BYTES) - old, old, 0, true, &lsn));
-    VDE_TRY(write_size(volume->image, volume->shared->id, record, size_bytes));
-    atomic_store(&volume->shared->size, size_bytes);
-    return VDE_OK;
-}
-
-static vde_status resize_locked(struct vde_volume *volume, const char *name, uint64_t size_bytes, uint32_t flags)
-{
-    uint64_t id, now = atomic_load(&volume->shared->size);
-    struct volume_record record;
-    VDE_TRY(look_up(volume->image, name, &id, &record));
-    if (id != volume->shared->id) /* renamed meanwhile */
-        return fail_as(VDE_NOT_FOUND, "volume \"%s\"|another volume by now|the same", name);
-    if (size_bytes < now && !(flags & VDE_VOLUME_SHRINK))
-        return fail_as(VDE_INVAL, "volume \"%s\"|%llu bytes, smaller than it is|leave to discard what lies beyond", name,
-                       (unsigned long long)size_bytes);
-    if (size_bytes == now)
-        return VDE_OK;
-    return size_bytes < now ? shrink(volume, &record, size_bytes) : grow(volume, &record, size_bytes);
-}
-
-vde_status vde_volume_resize(vde_image *image, const char *name, uint64_t size_bytes, uint32_t flags)
-{
-    vde_volume *volume;
-    if (flags & ~VDE_VOLUME_SHRINK)
-        return fail_as(VDE_INVAL, "volume resize|flags %#x|VDE_VOLUME_SHRINK or none", flags);
-    VDE_TRY(check_size(size_bytes));
-    if (image->read_only)
-        return fail_as(VDE_READ_ONLY, "image");
-    VDE_TRY(vde_volume_open(image, name, NULL, &volume));
-    lock_take(&image->names_lock);
-    vde_status status = resize_locked(volume, name, size_bytes, flags);
-    lock_drop(&image->names_lock);
-    vde_volume_close(volume);
     return status;
 }

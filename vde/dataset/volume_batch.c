@@ -25,6 +25,7 @@ static void clear(struct write_batch *batch)
     txn_reset(batch->txn);
     batch->next = NULL;
     batch->unit_count = batch->blocks = batch->used = batch->piece_count = batch->expected_count = batch->unmap_count = 0;
+    batch->extra = NULL;
     batch->credit = NULL;
     batch->lsn = 0;
     batch->status = VDE_OK;
@@ -311,7 +312,7 @@ static vde_status build(struct write_batch *batch)
         VDE_TRY(txn_expect_blocks(batch->txn, e->dataset, e->block, e->blocks, e->lsn, e->generation));
     }
     batch->txn->lazy = true;
-    return VDE_OK;
+    return batch->extra ? batch->extra(batch->txn, batch->extra_context) : VDE_OK;
 }
 
 vde_status batch_place(struct write_batch *batch)
@@ -391,15 +392,20 @@ vde_status batch_publish(struct write_batch *batch)
     return background_lazy(image, (uint64_t)batch->used * BLOCK_BYTES);
 }
 
-vde_status batch_run(struct write_batch *batch)
+vde_status batch_finish(struct write_batch *batch)
 {
     struct vde_device *device = batch->volumes->image->device;
     struct vde_io ios[BATCH_ROOM];
-    VDE_TRY(batch_place(batch));
-    vde_status status = device->ops->run(device, ios, batch_ios(batch, ios));
+    vde_status status = batch->piece_count ? device->ops->run(device, ios, batch_ios(batch, ios)) : VDE_OK;
     if (status != VDE_OK) {
         txn_reset(batch->txn);
         return status;
     }
     return batch_publish(batch);
+}
+
+vde_status batch_run(struct write_batch *batch)
+{
+    VDE_TRY(batch_place(batch));
+    return batch_finish(batch);
 }

@@ -103,7 +103,7 @@ static void work(struct past *past, vde_image *image, unsigned writes)
     vde_volume_close(volume);
 }
 
-Test(volume_faults, power_cuts_keep_what_was_flushed, .timeout = 150)
+Test(volume_faults, power_cuts_keep_what_was_flushed)
 {
     for (unsigned cut = 1; cut < 120; cut++) {
         struct vde_device *device = simulated_image(8 * MIB, cut);
@@ -121,7 +121,7 @@ Test(volume_faults, power_cuts_keep_what_was_flushed, .timeout = 150)
     }
 }
 
-Test(volume_faults, every_failing_request_in_turn, .timeout = 150)
+Test(volume_faults, every_failing_request_in_turn)
 {
     for (unsigned kinds = SIMULATED_READ; kinds <= SIMULATED_FLUSH; kinds *= 2)
         for (unsigned nth = 1; nth < 50; nth++) {
@@ -165,7 +165,7 @@ Test(volume_faults, a_failed_data_write_changes_nothing)
     close_clean(image, device);
 }
 
-Test(volume_faults, a_full_image_says_so_and_discards_still_work, .timeout = 120)
+Test(volume_faults, a_full_image_says_so_and_discards_still_work)
 {
     for (uint32_t level = 0; level < 2; level++) {
         struct vde_device *device = memory_image(8 * MIB);
@@ -199,7 +199,7 @@ Test(volume_faults, a_full_image_says_so_and_discards_still_work, .timeout = 120
 }
 
 /* Every second block is free: frames find no place as such, and single blocks all do. */
-Test(volume_faults, scattered_free_space_is_used_to_the_end, .timeout = 120)
+Test(volume_faults, scattered_free_space_is_used_to_the_end)
 {
     for (uint32_t level = 0; level < 2; level++) {
         struct vde_device *device = memory_image(8 * MIB);
