@@ -44,9 +44,12 @@ static void name_dataset(const struct entry_dataset *d, const char *suffix, char
 static struct check_tree tree_of(const struct checker *c, const struct entry_dataset *d, const char *name)
 {
     uint64_t size = d->has_volume && !d->zombie ? d->volume.size_bytes : 0;
+    uint64_t blocks = div_up(size, BLOCK_BYTES);
+    if (d->volume.compression) /* the last frame may reach beyond the end */
+        blocks = div_up(blocks, RUN_FRAME_BLOCKS) * RUN_FRAME_BLOCKS;
     return (struct check_tree){.claim = {&d->owner, name, CLAIM_NEWEST}, .tree = d->record.tree, .root = d->record.root,
                                .volume = d->record.kind == DATASET_KIND_VOLUME,
-                               .volume_blocks = div_up(size, BLOCK_BYTES), .skip_data = !reads_data(c, &d->record)};
+                               .volume_blocks = blocks, .skip_data = !reads_data(c, &d->record)};
 }
 
 /* --- dead trees ----------------------------------------------------------------------------------------------------- */
