@@ -21,6 +21,7 @@ VERBS = [
     "copy",
     "scrub",
     "repair",
+    "rescue",
     *(f"dump {verb}" for verb in ("superblock", "log", "tree", "alloc", "stream")),
     *(
         f"volume {verb}"

@@ -4,7 +4,7 @@
 _vdectl_verbs()
 {
     case $1 in
-    "") echo "format info check capabilities checkpoint copy scrub repair dump volume snapshot namespace table file txn delta help" ;;
+    "") echo "format info check capabilities checkpoint copy scrub repair rescue dump volume snapshot namespace table file txn delta help" ;;
     dump) echo "superblock log tree alloc stream" ;;
     volume) echo "create clone list show read write import export map diff resize rename delete" ;;
     snapshot) echo "create list rollback delete" ;;
@@ -27,6 +27,7 @@ _vdectl_options()
     "copy") echo "--force --damaged --image --backend --wait --bytes --json --help" ;;
     "scrub") echo "--rate --image --backend --wait --bytes --json --help" ;;
     "repair") echo "--apply --image --backend --wait --json --help" ;;
+    "rescue") echo "--image --backend --wait --bytes --json --help" ;;
     "dump superblock") echo "--image --backend --wait --json --help" ;;
     "dump log") echo "--all --show-values --image --backend --wait --json --help" ;;
     "dump tree") echo "--snapshot --show-values --image --backend --wait --json --help" ;;

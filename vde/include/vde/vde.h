@@ -11,6 +11,7 @@
 #include <vde/image.h>
 #include <vde/inspect.h>
 #include <vde/repair.h>
+#include <vde/rescue.h>
 #include <vde/snapshot.h>
 #include <vde/txn.h>
 #include <vde/view.h>
