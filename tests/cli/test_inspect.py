@@ -223,6 +223,143 @@ class Repair(InspectCase):
         self.run_json("dump-log", "dump", "log", self.image, "--all")
 
 
+class Volumes(InspectCase):
+    """An image with volumes, a snapshot of one and of the image, a clone."""
+
+    image_size = "32M"
+
+    def setUp(self):
+        super().setUp()
+        random_bytes = random.Random(7)
+        self.disk = bytearray(random_bytes.randbytes(MIB) + bytes(MIB) + random_bytes.randbytes(MIB))
+        self.packed = (b"all work and no play " * 50_000)[:MIB]
+        self.run_ok("volume", "import", self.image, "disk", self.write("disk", bytes(self.disk)))
+        self.run_ok("volume", "import", self.image, "packed", self.write("packed", self.packed), "--compress", "zstd:3")
+        self.run_ok("snapshot", "create", self.image, "disk@first")
+        self.run_ok("snapshot", "create", self.image, "whole")
+        self.run_ok("volume", "clone", self.image, "disk@first", "copy")
+        self.disk[65536:131072] = random_bytes.randbytes(65536)
+        change = self.write("change", bytes(self.disk[65536:131072]))
+        self.run_ok("volume", "write", self.image, "disk", change, "--offset", "64K")
+
+    def rings(self):
+        blocks = len(self.bytes()) // BLOCK
+        self.blot(16, 16)
+        self.blot(blocks - 32, 16)
+
+    def rescued(self, status=DONE):
+        folder = pathlib.Path(self.path(f"rescued-{random.getrandbits(32)}"))
+        report = self.run_json("rescue", "rescue", self.image, str(folder), status=status)
+        return folder, report
+
+    def test_check_counts_them(self):
+        found = self.run_json("check", "check", self.image)
+        self.assertTrue(found["clean"])
+        summary = found["summary"]
+        self.assertEqual((summary["volumes"], summary["clones"], summary["snapshots"]), (3, 1, 2))
+        self.assertGreater(summary["frames"], 0)
+        self.assertTrue(self.run_json("scrub", "scrub", self.image)["clean"])
+
+    def test_damage_of_a_volume_is_named_by_volume_and_offset(self):
+        at = bytes(self.bytes()).index(bytes(self.disk[2 * MIB : 2 * MIB + BLOCK]))
+        self.blot(at // BLOCK)
+        found = self.findings("scrub")
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(f"volume disk offset {2 * MIB}", found[0]["object"])
+
+    def test_trees_of_volumes_and_snapshots(self):
+        items = self.run_json("dump-tree", "dump", "tree", self.image, "disk")["items"]
+        self.assertIn("run", {item.get("kind") for item in items})
+        before = self.run_json("dump-tree", "dump", "tree", self.image, "disk", "--snapshot", "first")["items"]
+        self.assertNotEqual(items, before)
+        dead = self.run_json("dump-tree", "dump", "tree", self.image, "dead")["items"]
+        self.assertTrue(any("dropped under snapshot" in item.get("key", "") for item in dead))
+        catalog = self.run_ok("dump", "tree", self.image, "catalog", "--snapshot", "whole")
+        self.assertIn("name volumes/disk", catalog)
+        self.assertNotIn("name volumes/copy", catalog)
+
+    def expect_everything(self, folder):
+        self.assertEqual((folder / "disk.raw").read_bytes(), self.disk)
+        self.assertEqual((folder / "packed.raw").read_bytes(), self.packed)
+        before = bytearray(self.disk)
+        before[65536:131072] = pathlib.Path(self.path("disk")).read_bytes()[65536:131072]
+        self.assertEqual((folder / "copy.raw").read_bytes(), before)
+        files = [file.read_bytes() for file in (folder / "files").iterdir()]
+        self.assertIn(self.content, files)
+        entries = [file.read_bytes() for file in (folder / "streams").glob("*/*.json")]
+        self.assertTrue(entries)
+
+    def test_rescue_without_superblocks(self):
+        self.rings()
+        status, _, _ = self.run_any("info", self.image)
+        self.assertEqual(status, DAMAGE)
+        folder, report = self.rescued()
+        self.assertFalse(report["superblock"])
+        self.assertTrue(report["catalog"])
+        self.assertEqual((report["volumes"], report["files"], report["incomplete"]), (3, 1, 0))
+        self.expect_everything(folder)
+
+    def test_rescue_without_labels(self):
+        blocks = len(self.bytes()) // BLOCK
+        self.rings()
+        self.blot(8, 2)
+        self.blot(blocks - 16, 2)
+        folder, report = self.rescued()
+        self.assertFalse(report["label"])
+        self.expect_everything(folder)
+
+    def test_rescue_from_an_older_catalog_and_the_log(self):
+        for item in self.run_json("dump-tree", "dump", "tree", self.image, "catalog")["items"]:
+            if item["what"] == "node":
+                self.blot(item["block"])
+        self.rings()
+        folder, report = self.rescued()
+        self.assertFalse(report["stale"])
+        self.assertGreater(report["log_records"], 0)
+        self.expect_everything(folder)
+
+    def test_rescue_from_loose_nodes(self):
+        log = next(r for r in self.run_json("info", "info", self.image)["regions"] if r["name"] == "log")
+        self.blot(log["offset_bytes"] // BLOCK, log["size_bytes"] // BLOCK)
+        content = self.bytes()
+        for at in range(0, len(content), BLOCK):  # every node of the catalog, of any version
+            if content[at : at + 4] == b"VNOD" and content[at + 32 : at + 40] == (1).to_bytes(8, "little"):
+                self.blot(at // BLOCK)
+        self.rings()
+        folder, report = self.rescued(status=DAMAGE)
+        self.assertFalse(report["catalog"])
+        self.assertTrue(report["stale"])
+        raws = [file.read_bytes() for file in folder.glob("volume-*.raw")]
+        self.assertTrue(any(raw[2 * MIB : 3 * MIB] == self.disk[2 * MIB :] for raw in raws))
+        files = [file.read_bytes() for file in (folder / "files").iterdir()]
+        self.assertIn(self.content, files)
+
+    def test_rescue_never_hands_out_damaged_data(self):
+        at = bytes(self.bytes()).index(bytes(self.disk[2 * MIB : 2 * MIB + BLOCK]))
+        self.blot(at // BLOCK)
+        self.rings()
+        folder, report = self.rescued(status=DAMAGE)
+        raw = (folder / "disk.raw").read_bytes()
+        self.assertEqual(raw[2 * MIB : 2 * MIB + BLOCK], bytes(BLOCK))
+        self.assertEqual(raw[2 * MIB + BLOCK :], self.disk[2 * MIB + BLOCK :])
+        disk = next(item for item in report["items"] if item["path"] == "disk.raw")
+        self.assertEqual(disk["missing"], [{"offset": 2 * MIB, "size": BLOCK, "why": "checksum"}])
+
+    def test_rescue_behind_a_damaged_node(self):
+        nodes = [i for i in self.run_json("dump-tree", "dump", "tree", self.image, "disk")["items"] if i["what"] == "node"]
+        self.blot(nodes[-1]["block"])
+        folder, report = self.rescued(status=DAMAGE)
+        disk = next(item for item in report["items"] if item["path"] == "disk.raw")
+        self.assertFalse(disk["complete"])
+        self.assertEqual(len((folder / "disk.raw").read_bytes()), len(self.disk))
+
+    def test_rescue_refusals(self):
+        self.run_fails(FAILED, "EXISTS", "rescue", self.image, str(self.folder), says="not empty")
+        noise = self.write("noise", random.Random(1).randbytes(8 * MIB))
+        self.run_fails(DAMAGE, "CORRUPT", "rescue", noise, self.path("new"), says="no tree node")
+        self.run_fails(FAILED, "NOT_FOUND", "rescue", self.path("missing"), self.path("new2"))
+
+
 class Report(InspectCase):
     def test_an_open_says_what_it_recovered(self):
         newest = self.newest()

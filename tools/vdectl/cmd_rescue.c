@@ -38,7 +38,8 @@ static void volume_path(const struct vde_rescue_item *item, char *path)
     size_t size = 0;
     for (const char *at = item->name; *at && size < 200; at++) {
         unsigned char c = (unsigned char)*at;
-        path[size++] = c < 0x20 || c == 0x7f || c == '/' || (size == 0 && c == '.') ? '_' : *at;
+        bool plain = c >= 0x20 && c != 0x7f && c != '/' && (size > 0 || c != '.');
+        path[size++] = plain ? *at : '_';
     }
     if (size == 0)
         snprintf(path, PATH_BYTES, "volume-%llu.raw", (unsigned long long)item->id);
@@ -220,6 +221,8 @@ static void print_summary(const struct rescue_run *run)
         out_field("superblock", WIDTH, "%s", s->superblock ? "found" : "lost");
         out_field("catalog", WIDTH, s->catalog ? "whole, as of lsn %llu" : "put together from loose nodes",
                   (unsigned long long)s->catalog_lsn);
+        if (s->stale)
+            out_field("", WIDTH, "there was a later state, of which not all is left");
         out_field("nodes", WIDTH, "%llu, %llu log records on top", (unsigned long long)s->nodes,
                   (unsigned long long)s->log_records);
         out_field("result", WIDTH, "%llu volumes, %llu files, %llu entries; %llu not complete",
@@ -234,6 +237,7 @@ static void print_summary(const struct rescue_run *run)
     json_put(object, "superblock", json_boolean(s->superblock));
     json_put(object, "catalog", json_boolean(s->catalog));
     json_put(object, "catalog_lsn", json_u64(s->catalog_lsn));
+    json_put(object, "stale", json_boolean(s->stale));
     json_put(object, "nodes", json_u64(s->nodes));
     json_put(object, "log_records", json_u64(s->log_records));
     json_put(object, "volumes", json_u64(s->volumes));
@@ -255,7 +259,7 @@ static int run_rescue(struct cli *cli)
         progress_done();
         if (status == VDE_OK)
             print_summary(&run);
-        result = status != VDE_OK ? cli_failed_image(cli, status) : run.summary.incomplete ? CLI_DAMAGE : CLI_DONE;
+        result = status != VDE_OK ? cli_failed_image(cli, status) : run.summary.incomplete || run.summary.stale ? CLI_DAMAGE : CLI_DONE;
     }
     if (run.fd >= 0)
         close(run.fd);

@@ -63,14 +63,9 @@ struct dead_walk {
     uint64_t blocks;
 };
 
-/* Kept for a snapshot that is being freed, or that waits to be: of the dataset, or of the image. Or written by a checkpoint
- * whose cut is an image snapshot, but behind it: that can't be told from what the snapshot shows. */
+/* Kept for a snapshot that is being freed, or that waits to be: of the dataset, or of the image. */
 static bool is_explained(const struct dead_walk *d, uint64_t birth, uint64_t death)
 {
-    const struct entry_snapshot *s = d->run->catalog.snapshots.items;
-    for (size_t i = 0; i < d->run->catalog.snapshots.count && s[i].dataset == DATASET_CATALOG; i++)
-        if (s[i].lsn == birth)
-            return true;
     const struct entry_zombie *z = d->run->catalog.zombies.items;
     for (size_t i = 0; i < d->run->catalog.zombies.count; i++)
         if ((z[i].dataset == d->owner->id || z[i].dataset == DATASET_CATALOG) && z[i].lsn >= birth && z[i].lsn <= death)

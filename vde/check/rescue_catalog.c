@@ -146,7 +146,35 @@ static vde_status add_nameless(struct rescue *r)
     return VDE_OK;
 }
 
-vde_status rescue_catalog(struct rescue *r)
+/* What the log adds: datasets made since, names; a dataset that is known has its root from the tree. */
+static vde_status on_op(void *context, uint64_t lsn, uint64_t time_us, const struct op *op)
+{
+    struct rescue *r = context;
+    (void)lsn;
+    (void)time_us;
+    bool dataset = op->key[0] == CATALOG_KEY_DATASET && op->key_size == 9;
+    if (op->kind != VALUE_INLINE || (dataset && rescue_dataset(r, be64_get(op->key + 1))))
+        return VDE_OK;
+    struct node_record record = {op->key, op->value, (uint16_t)op->key_size, (uint16_t)op->value_size, VALUE_INLINE};
+    return op->value_size <= UINT16_MAX ? take(r, &record) : VDE_OK;
+}
+
+/* Is there a sign of anything later than the catalog found and the records that follow it without a gap? */
+static bool is_stale(const struct rescue *r)
+{
+    uint64_t end = r->summary.catalog_lsn, newest = 0;
+    for (size_t i = 0; i < r->frame_count; i++) {
+        uint64_t last = r->frames[i].first_lsn + r->frames[i].count - 1;
+        if (r->frames[i].first_lsn <= end + 1 && last > end)
+            end = last;
+        newest = last > newest ? last : newest;
+    }
+    for (size_t i = 0; i < r->node_count; i++)
+        newest = r->nodes[i].birth > newest ? r->nodes[i].birth : newest;
+    return newest > end;
+}
+
+static vde_status find_catalog(struct rescue *r)
 {
     struct tree_root root = {.level = 0};
     bool whole = false;
@@ -166,4 +194,11 @@ vde_status rescue_catalog(struct rescue *r)
         return source_tree(&r->source, DATASET_CATALOG, &root, &walk);
     VDE_TRY(rescue_loose(r, DATASET_CATALOG, take, r));
     return add_nameless(r);
+}
+
+vde_status rescue_catalog(struct rescue *r)
+{
+    VDE_TRY(find_catalog(r));
+    r->summary.stale = is_stale(r);
+    return rescue_log(r, DATASET_CATALOG, on_op, r);
 }

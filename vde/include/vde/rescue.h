@@ -49,6 +49,7 @@ struct vde_rescue_summary {
     bool label, superblock;   /* a valid one is left */
     bool catalog;             /* found whole; else what it says was put together from loose nodes */
     uint64_t catalog_lsn;     /* the state that was found */
+    bool stale;               /* there was a later state, of which not all is left */
     uint64_t nodes;           /* found on the device */
     uint64_t volumes, files, entries;
     uint64_t incomplete;      /* of them */
