@@ -4,11 +4,13 @@
 import os
 import pathlib
 import random
+import shutil
 import signal
+import subprocess
 import time
 import unittest
 
-from vdectl_case import BUSY, DAMAGE, FAILED, USAGE, Locked, TableCase
+from vdectl_case import BUSY, DAMAGE, FAILED, USAGE, Locked, TableCase, VdectlCase
 
 MIB = 1 << 20
 
@@ -157,6 +159,47 @@ class Copy(TableCase):
         self.run_ok("snapshot", "delete", self.copy, "whole")
         self.run_ok("checkpoint", self.copy)
         self.run_ok("check", self.copy)
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("losetup"), "needs root and losetup")
+class Device(VdectlCase):
+    def setUp(self):
+        super().setUp()
+        with open(self.path("disk"), "wb") as file:
+            file.truncate(96 * MIB)
+        done = subprocess.run(
+            ["losetup", "--find", "--show", self.path("disk")], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            self.skipTest(f"no loop device: {done.stderr.strip()}")
+        self.device = done.stdout.strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", self.device], check=False)
+        self.content = random.Random(5).randbytes(3 * MIB)
+        self.run_ok("volume", "create", self.image, "disk", "--size", "4M")
+        self.run_ok("volume", "write", self.image, "disk", stdin=self.content)
+
+    def test_to_a_device_and_back(self):
+        self.run_ok("copy", self.image, self.device)
+        self.run_ok("check", self.device)
+        self.run_fails(FAILED, "EXISTS", "copy", self.image, self.device, says=self.device)
+        self.run_ok("copy", self.device, self.path("back.vde"))
+        self.run_ok("volume", "export", self.path("back.vde"), "disk", self.path("out"))
+        self.assertEqual(pathlib.Path(self.path("out")).read_bytes(), self.content + bytes(MIB))
+
+    def test_a_device_that_is_too_small(self):
+        big = self.path("big.vde")
+        self.run_ok("format", big, "--size", "128M")
+        self.run_fails(FAILED, "INVAL", "copy", big, self.device, says=(self.device, str(128 * MIB)))
+
+    def test_a_volume_to_a_device(self):
+        self.run_fails(FAILED, "EXISTS", "volume", "export", self.image, "disk", self.device, says="--force")
+        with open(self.device, "wb") as file:
+            file.write(b"x" * 8 * MIB)
+        self.run_ok("volume", "export", self.image, "disk", self.device, "--force")
+        with open(self.device, "rb") as file:
+            self.assertEqual(file.read(8 * MIB), self.content + bytes(MIB) + b"x" * 4 * MIB)
+        self.run_ok("volume", "import", self.image, "again", self.device, "--size", "96M")
+        self.assertEqual(self.run_json("volume-show", "volume", "show", self.image, "again")["mapped_bytes"], 7 * MIB)
 
 
 if __name__ == "__main__":
