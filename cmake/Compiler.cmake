@@ -51,8 +51,10 @@ set(VDE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototy
 set(VDE_TEST_WARNINGS -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wimplicit-fallthrough -Wformat=2
                       -Wno-format-nonliteral -Wundef)
 # gcc does not know that a function which raises a failure never returns VDE_OK; clang-tidy is told (tools/lint/analysis.h).
-list(APPEND VDE_WARNINGS -Wno-maybe-uninitialized)
-list(APPEND VDE_TEST_WARNINGS -Wno-maybe-uninitialized)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  list(APPEND VDE_WARNINGS -Wno-maybe-uninitialized)
+  list(APPEND VDE_TEST_WARNINGS -Wno-maybe-uninitialized)
+endif()
 if(VDE_WERROR)
   list(APPEND VDE_WARNINGS -Werror)
   list(APPEND VDE_TEST_WARNINGS -Werror)

@@ -79,6 +79,7 @@ static void use_blocks(const struct op *op)
     FUZZ_ASSERT(run.blocks <= RUN_BLOCKS_MAX && run.address > 0);
     for (unsigned i = 0; i < (run_compressed(&run) ? 1 : run.blocks); i++)
         sum += run_checksum(&run, i);
+    (void)sum;
 }
 
 static void use_records(const uint8_t *bytes, const struct frame *frame)

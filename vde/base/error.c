@@ -172,6 +172,8 @@ void vde_error_set_retryable(bool retryable)
     last.retryable = retryable;
 }
 
+/* The format comes from the callers, whose declarations have it checked. */
+VDE_PRINTF(2, 0)
 static vde_status fail_with(vde_status status, const char *format, va_list args)
 {
     char text[960];

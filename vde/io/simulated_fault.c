@@ -74,8 +74,9 @@ void simulated_peek(struct vde_device *device, uint64_t offset, void *buffer, si
 {
     struct simulated *simulated = (struct simulated *)device;
     uint8_t *to = buffer;
-    if (!inside(simulated, offset, size)) {
-        VDE_ASSERT(!"inside the device");
+    bool fits = inside(simulated, offset, size);
+    VDE_ASSERT(fits);
+    if (!fits) {
         memset(buffer, 0, size);
         return;
     }
