@@ -127,8 +127,9 @@ static bool next_snapshot(struct merge *merge, uint64_t dataset, uint64_t after,
     return found;
 }
 
-/* A clone brings nodes along, also one that was dropped in the stage that made it: freeing it will take them off again. */
-static vde_status count_nodes(struct merge *merge, uint64_t dataset)
+/* A dataset dropped in the stage that made it: its record says when that was, and a clone's nodes are counted, for freeing it
+ * will take them off again. */
+static vde_status settle_record(struct merge *merge, uint64_t dataset)
 {
     struct overlay_entry entry;
     struct dataset_record record;
@@ -138,15 +139,17 @@ static vde_status count_nodes(struct merge *merge, uint64_t dataset)
         entry.lsn <= merge->after)
         return VDE_OK;
     VDE_TRY(dataset_record_get(entry.value, entry.value_size, dataset, &merge->image->label.layout, &record));
+    if (record.created_lsn == 0)
+        record.created_lsn = entry.lsn;
     merge->nodes += (int64_t)record.root.nodes;
-    return VDE_OK;
+    return merge_record_put(merge, &record);
 }
 
 vde_status merge_void(struct merge *merge, uint64_t dataset)
 {
     struct overlay_entry entry;
     uint8_t rollback[CATALOG_KEY_MAX];
-    VDE_TRY(count_nodes(merge, dataset));
+    VDE_TRY(settle_record(merge, dataset));
     VDE_TRY(changes_add(&merge->catalog_changes, rollback, key_rollback(rollback, dataset), VALUE_DELETE, NULL, 0, true));
     for (uint64_t after = merge->after; next_snapshot(merge, dataset, after, &entry); after = entry.lsn) {
         struct snapshot_record snapshot;
