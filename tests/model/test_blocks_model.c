@@ -26,7 +26,8 @@ struct world {
     uint64_t random, seed, stamp, tag, volume, free_at_first;
     struct vde_device *device;
     vde_image *image;
-    struct fact *facts;
+    struct fact *facts, *before; /* now, and before the transaction */
+    unsigned full;               /* times that there was no space */
     struct kept kept[SNAPSHOTS_MAX];
     unsigned kept_count;
 };
@@ -58,26 +59,32 @@ static void widen(const struct world *w, uint64_t *begin, uint64_t *end)
         *end = round_up(*end, RUN_FRAME_BLOCKS);
 }
 
-static void write_plain(struct world *w, vde_txn *txn, uint64_t begin, uint64_t end)
+static bool write_plain(struct world *w, vde_txn *txn, uint64_t begin, uint64_t end)
 {
     widen(w, &begin, &end);
     while (begin < end) {
         uint32_t blocks = (uint32_t)min_u64(end - begin, 1 + below(w, RUN_BLOCKS_MAX));
         uint64_t address = put_run(txn, w->volume, begin, blocks, w->stamp);
+        if (address == 0)
+            return false;
         for (uint32_t i = 0; i < blocks; i++)
             w->facts[begin + i] = (struct fact){.data = true, .address = address + i, .stamp = w->stamp + i};
         w->stamp += blocks;
         begin += blocks;
     }
+    return true;
 }
 
-static void write_frame(struct world *w, vde_txn *txn)
+static bool write_frame(struct world *w, vde_txn *txn)
 {
     uint64_t block = below(w, BLOCKS / RUN_FRAME_BLOCKS) * RUN_FRAME_BLOCKS;
     struct block_run run = put_frame(txn, w->volume, block, (uint32_t)below(w, RUN_FRAME_BLOCKS - 1), w->stamp);
+    if (run.address == 0)
+        return false;
     for (uint32_t i = 0; i < RUN_FRAME_BLOCKS; i++)
         w->facts[block + i] = (struct fact){true, true, (uint8_t)i, run.stored, run.tail, run.address, w->stamp};
     w->stamp += RUN_FRAME_BLOCKS;
+    return true;
 }
 
 static void unmap_range(struct world *w, vde_txn *txn, uint64_t begin, uint64_t end)
@@ -88,23 +95,53 @@ static void unmap_range(struct world *w, vde_txn *txn, uint64_t begin, uint64_t 
         w->facts[begin] = (struct fact){0};
 }
 
-static void change(struct world *w)
+static void delete_snapshot(struct world *w);
+
+/* The image is full: nothing of the transaction happened, and what can be given up is. */
+static void make_room(struct world *w)
 {
-    vde_txn *txn = begin(w->image);
+    w->full++;
+    if (w->kept_count > 0) {
+        delete_snapshot(w);
+    } else {
+        vde_txn *txn = begin(w->image);
+        uint64_t at = below(w, BLOCKS - 300);
+        unmap_range(w, txn, at, at + 300);
+        commit(txn);
+    }
+    OK(vde_image_checkpoint(w->image));
+    OK(vde_image_checkpoint(w->image));
+}
+
+static bool build(struct world *w, vde_txn *txn)
+{
     for (uint64_t n = 1 + below(w, 4); n > 0; n--) {
         uint64_t kind = below(w, 10);
         uint64_t blocks = kind < 4 ? 1 : 1 + below(w, below(w, 8) == 0 ? 300 : 40);
         uint64_t at = below(w, BLOCKS - blocks + 1);
         if (kind == 9)
             unmap_range(w, txn, at, at + blocks);
-        else if (kind == 8)
-            write_frame(w, txn);
-        else
-            write_plain(w, txn, at, at + blocks);
+        else if (!(kind == 8 ? write_frame(w, txn) : write_plain(w, txn, at, at + blocks)))
+            return false;
     }
+    return true;
+}
+
+static void change(struct world *w)
+{
+    vde_txn *txn = begin(w->image);
     struct vde_commit done;
-    OK(below(w, 3) ? vde_txn_submit(txn, &done) : vde_txn_commit(txn, &done));
+    memcpy(w->before, w->facts, BLOCKS * sizeof *w->facts);
+    vde_status status = build(w, txn) ? vde_txn_submit(txn, &done) : VDE_NOSPC;
+    if (status == VDE_OK && below(w, 3) == 0)
+        status = vde_image_wait(w->image, done.lsn);
     vde_txn_destroy(txn);
+    if (status == VDE_NOSPC) {
+        memcpy(w->facts, w->before, BLOCKS * sizeof *w->facts);
+        make_room(w);
+        return;
+    }
+    OK(status);
 }
 
 static void take_snapshot(struct world *w)
@@ -266,10 +303,11 @@ static void verify(struct world *w)
 
 static void start(struct world *w)
 {
-    w->device = memory_image(96 * MIB);
+    w->device = memory_image(w->seed % 3 == 0 ? 16 * MIB : 96 * MIB);
     w->image = open_quiet(w->device);
     w->facts = calloc(BLOCKS, sizeof *w->facts);
-    REQUIRE(w->facts);
+    w->before = calloc(BLOCKS, sizeof *w->before);
+    REQUIRE(w->facts && w->before);
     w->volume = new_volume(w->image);
     OK(vde_image_checkpoint(w->image));
     OK(vde_image_checkpoint(w->image));
@@ -291,6 +329,7 @@ static void finish(struct world *w)
     }
     close_clean(w->image, w->device);
     free(w->facts);
+    free(w->before);
 }
 
 static void run(uint64_t seed, unsigned steps)
@@ -313,6 +352,8 @@ static void run(uint64_t seed, unsigned steps)
             verify(&w);
     }
     verify(&w);
+    if (seed % 3 == 0)
+        REQUIRE(w.full > 0);
     finish(&w);
 }
 

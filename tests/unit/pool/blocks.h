@@ -24,17 +24,20 @@ static inline uint64_t new_volume(vde_image *image)
     return info.id;
 }
 
-/* Write blocks to a new place that the transaction owns. */
+/* Write blocks to a new place that the transaction owns; 0: the image is full. */
 static inline uint64_t put_data(vde_txn *txn, void *buffer, uint32_t blocks)
 {
     uint64_t address;
-    OK(data_allocate(txn->image, blocks, &address));
+    vde_status status = data_allocate(txn->image, blocks, &address);
+    if (status == VDE_NOSPC)
+        return 0;
+    OK(status);
     OK(txn_own_extent(txn, address, blocks));
     device_io(txn->image->device, VDE_IO_WRITE, address * BLOCK_BYTES, buffer, blocks * BLOCK_BYTES);
     return address;
 }
 
-/* Add a run to a transaction; returns where it lies. Block i of it holds the bytes of stamp + i. */
+/* Add a run to a transaction; returns where it lies, 0: nowhere, the image is full. Block i holds the bytes of stamp + i. */
 static inline uint64_t put_run(vde_txn *txn, uint64_t volume, uint64_t block, uint32_t blocks, uint64_t stamp)
 {
     vde_le64 sums[RUN_BLOCKS_MAX];
@@ -46,7 +49,8 @@ static inline uint64_t put_run(vde_txn *txn, uint64_t volume, uint64_t block, ui
         sums[i] = le64(checksum(buffer + (size_t)i * BLOCK_BYTES, BLOCK_BYTES, txn->image->seed ^ (address + i)));
     struct block_run run = {.block = block, .blocks = blocks, .stored = blocks, .address = address,
                             .checksums = (const uint8_t *)sums};
-    OK(txn_run(txn, volume, &run));
+    if (address)
+        OK(txn_run(txn, volume, &run));
     free(buffer);
     return address;
 }
@@ -64,7 +68,8 @@ static inline struct block_run put_frame(vde_txn *txn, uint64_t volume, uint64_t
     vde_le64 sum = le64(checksum(packed, bytes, txn->image->seed ^ address));
     struct block_run run = {.block = block, .blocks = RUN_FRAME_BLOCKS, .stored = stored, .address = address,
                             .tail = stored * BLOCK_BYTES - (uint32_t)bytes, .checksums = (const uint8_t *)&sum};
-    OK(txn_run(txn, volume, &run));
+    if (address)
+        OK(txn_run(txn, volume, &run));
     free(raw);
     free(packed);
     return run;
