@@ -25,6 +25,8 @@ void copy_progress(const struct copy *copy, unsigned half, uint64_t done, uint64
 
 static vde_status refuse_pending(struct vde_image *image)
 {
+    if (image->as_of_snapshot)
+        return fail_as(VDE_UNSUPPORTED, "image|open as of a snapshot of it|the image as it is: the copy holds its snapshots");
     if (image_durable_lsn(image) > image->sb.checkpoint_lsn)
         return fail_as(VDE_READ_ONLY, "image|records up to LSN %llu in its log|a checkpoint, which needs it open for writing",
                        (unsigned long long)image_durable_lsn(image));

@@ -132,6 +132,7 @@ static vde_status open_snapshot(struct vde_image *image, const char *name)
     layers_unpin(image, layers);
     VDE_TRY(status);
     atomic_store(&image->read_lsn, snapshot.lsn);
+    image->as_of_snapshot = true;
     if (!merged) /* what was replayed, up to its LSN */
         return VDE_OK;
     return layers_start(image, image->sb.sequence, snapshot.root);

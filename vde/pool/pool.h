@@ -65,6 +65,7 @@ struct vde_image {
     struct tree_store store;
     struct space *space; /* NULL when read-only */
     struct log *log;     /* NULL when read-only */
+    bool as_of_snapshot; /* opened as of an image snapshot; read-only then */
 
     /* guarded by the log's gate */
     struct registry registry;

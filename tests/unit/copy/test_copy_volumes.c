@@ -105,6 +105,23 @@ static struct shadow clone_of(vde_image *image, const struct shadow *origin)
     return shadow;
 }
 
+/* The superblock is that of the whole image, whatever the views of this handle show. */
+Test(copy_volumes, not_from_an_image_that_is_open_as_of_a_snapshot)
+{
+    struct vde_device *device = simulated_image(IMAGE_BYTES, 1), *target;
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    vde_image *image = open_quiet(device);
+    OK(vde_snapshot_create(image, VDE_DATASET_IMAGE, "whole", NULL));
+    OK(vde_image_close(image));
+    opts.flags = VDE_OPEN_READ_ONLY;
+    opts.snapshot = "whole";
+    OK(vde_image_open_device(device, &opts, &image));
+    OK(simulated_create(IMAGE_BYTES, 2, 0, &target));
+    EXPECT(VDE_UNSUPPORTED, vde_image_copy_device(image, target, NULL, NULL));
+    close_device(target);
+    close_clean(image, device);
+}
+
 Test(copy_volumes, are_as_at_the_instant_while_they_are_written)
 {
     struct vde_device *device = simulated_image(IMAGE_BYTES, 1), *target;
