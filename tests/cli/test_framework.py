@@ -19,6 +19,7 @@ VERBS = [
     "capabilities",
     "checkpoint",
     "copy",
+    "grow",
     "scrub",
     "repair",
     "rescue",

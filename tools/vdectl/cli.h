@@ -135,6 +135,8 @@ void cli_note(const char *format, ...) VDE_PRINTF(1, 2);
 vde_status cli_open(struct cli *cli);
 /* The same, and its table layer. */
 vde_status cli_open_tables(struct cli *cli);
+/* A note when a command that writes leaves the image 80 % full or more. */
+void cli_warn_full(const struct cli *cli);
 /* Close the image if it is open; a failed last checkpoint is a note, nothing depends on it. */
 void cli_close(struct cli *cli);
 /* Call `attempt` until it is not BUSY or the wait is over, for calls that take no wait of their own. */

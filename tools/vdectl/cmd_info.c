@@ -55,6 +55,8 @@ static json_t *space_json(const struct vde_image_info *info)
     json_put(object, "free_bytes", json_u64(info->free_bytes));
     json_put(object, "deferred_bytes", json_u64(info->deferred_bytes));
     json_put(object, "slop_bytes", json_u64(info->slop_bytes));
+    json_put(object, "reserved_bytes", json_u64(info->reserved_bytes));
+    json_put(object, "fill_percent", json_u64(info->fill_percent));
     return object;
 }
 
@@ -215,10 +217,12 @@ static void print_opened(struct cli *cli, const struct vde_image_info *info)
     out_field("log", WIDTH, "%s, %s in use, durable to lsn %llu, largest record %s",
               out_size(cli, info->log_bytes, a), out_size(cli, info->log_head - info->log_start, b),
               (unsigned long long)info->durable_lsn, out_size(cli, info->record_limit_bytes, c));
-    out_field("space", WIDTH, "%s used, %s free", out_size(cli, info->used_bytes, a),
-              out_size(cli, info->free_bytes, b));
+    out_field("space", WIDTH, "%s used, %s free, %u %% full", out_size(cli, info->used_bytes, a),
+              out_size(cli, info->free_bytes, b), info->fill_percent);
     out_field("", WIDTH, "%s freed with the next checkpoint, %s kept for deletes",
               out_size(cli, info->deferred_bytes, a), out_size(cli, info->slop_bytes, b));
+    if (info->reserved_bytes)
+        out_field("", WIDTH, "%s reserved for preallocated volumes", out_size(cli, info->reserved_bytes, a));
     out_field("open", WIDTH, "%s", info->open_report);
     if (get_stats(cli, &stats))
         out_field("tables", WIDTH, "%llu in %llu namespaces, %llu versions", (unsigned long long)stats.tables,

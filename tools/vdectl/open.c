@@ -43,6 +43,16 @@ vde_status cli_open_tables(struct cli *cli)
     return status == VDE_OK ? lh_open(cli->image, NULL, &cli->lakehouse) : status;
 }
 
+void cli_warn_full(const struct cli *cli)
+{
+    struct vde_image_info info;
+    if (!cli->image || !(cli->command->flags & CLI_WRITES))
+        return;
+    vde_image_info(cli->image, &info);
+    if (info.fill_warning)
+        cli_note("image is %u %% full", info.fill_percent);
+}
+
 void cli_close(struct cli *cli)
 {
     lh_close(cli->lakehouse);

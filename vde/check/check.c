@@ -163,12 +163,14 @@ vde_status check_reach(struct checker *c, bool *ret_found)
     VDE_TRY(check_label(c, ret_found));
     if (!*ret_found)
         return VDE_OK;
+    VDE_TRY(check_superblock(c, ret_found)); /* it says how large the image is */
+    if (!*ret_found)
+        return VDE_OK;
     uint64_t pages = c->label.layout.alloc_pages;
     VDE_TRY(marks_init(&c->marks, pages));
     VDE_TRY(blockset_init(&c->dead, pages));
     VDE_TRY(blockset_init(&c->version, pages));
-    VDE_TRY(check_superblock(c, ret_found));
-    return *ret_found ? check_datasets(c) : VDE_OK;
+    return check_datasets(c);
 }
 
 void check_end(struct checker *c)

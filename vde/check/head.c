@@ -97,6 +97,30 @@ static vde_status newest_of_ring(struct checker *c, unsigned ring, struct superb
     return VDE_OK;
 }
 
+/* The layout is that of the superblock from here on; a grown image has one more copy of label B. */
+static vde_status check_size(struct checker *c, bool *ret_found)
+{
+    struct layout layout;
+    VDE_TRY(superblock_layout(&c->sb, &c->label.layout, &layout)); /* decoding verified it */
+    if (layout.blocks > c->device_blocks) {
+        check_report(c, "superblock %llu|an image grown to %llu blocks|at most the device's %llu",
+                     (unsigned long long)c->sb.sequence, (unsigned long long)layout.blocks,
+                     (unsigned long long)c->device_blocks);
+        *ret_found = false;
+        return VDE_OK;
+    }
+    c->label.layout = layout;
+    for (uint32_t i = 0; i < layout.growths; i++) {
+        struct label copy;
+        vde_status status;
+        VDE_TRY(read_label(c, 1, layout.growth[i].label.block, &copy, &status));
+        VDE_TRY(check_note(c, status));
+        if (status == VDE_OK && memcmp(copy.uuid, c->label.uuid, 16) != 0)
+            check_report(c, "label B of growth %u|a label of another image|a copy of label A", i + 1);
+    }
+    return VDE_OK;
+}
+
 /* B is written after A was flushed, so crashes leave B behind or with a torn slot, never A. */
 vde_status check_superblock(struct checker *c, bool *ret_found)
 {
@@ -109,6 +133,7 @@ vde_status check_superblock(struct checker *c, bool *ret_found)
         check_report(c, "superblock rings|no valid superblock|at least one");
         return VDE_OK;
     }
+    VDE_TRY(check_size(c, ret_found));
     if (a.sequence < b.sequence)
         check_report(c, "superblock ring A|sequence %llu|%llu as in ring B", (unsigned long long)a.sequence,
                      (unsigned long long)b.sequence);

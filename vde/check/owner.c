@@ -11,9 +11,8 @@ bool check_allocatable(const struct checker *c, uint64_t address, uint64_t block
     uint64_t end;
     if (blocks == 0 || !checked_add(address, blocks, &end))
         return false;
-    static const enum region_kind kinds[] = {REGION_HISTORY, REGION_HEAP};
-    for (unsigned i = 0; i < 2; i++) {
-        const struct region *r = layout_region(&c->label.layout, kinds[i]);
+    for (unsigned i = 0; i < layout_areas(&c->label.layout); i++) {
+        const struct region *r = layout_area(&c->label.layout, i);
         if (address >= r->block && end <= r->block + r->blocks)
             return true;
     }

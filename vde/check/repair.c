@@ -74,6 +74,28 @@ static vde_status repair_names(struct repair *r, unsigned copy)
     return VDE_OK;
 }
 
+/* Each growth added a copy of label B. */
+static vde_status repair_growth(struct repair *r, uint32_t growth)
+{
+    char object[64];
+    struct label label;
+    uint64_t block = r->source.label.layout.growth[growth].label.block;
+    struct disk_label *disk = (struct disk_label *)(void *)r->block;
+    snprintf(object, sizeof object, "label B of growth %u", growth + 1);
+    VDE_TRY(source_read(&r->source, block, r->block, 1));
+    if (label_decode(disk, r->source.device_blocks, object, &label) == VDE_OK &&
+        memcmp(label.uuid, r->source.label.uuid, 16) == 0)
+        return VDE_OK;
+    if (!repair_plan(r, object, "written again from the other labels"))
+        return VDE_OK;
+    label_encode(&r->source.label, 1, disk);
+    VDE_TRY(source_write(&r->source, block, r->block, 1));
+    feature_names_encode(&r->source.label, (struct disk_feature_names *)(void *)r->block);
+    VDE_TRY(source_write(&r->source, block + 1, r->block, 1));
+    repair_tell(r, VDE_REPAIR_DONE, object, "written again from the other labels");
+    return VDE_OK;
+}
+
 /* --- superblocks ---------------------------------------------------------------------------------------------------- */
 
 static vde_status copy_slot(struct repair *r, unsigned ring, unsigned slot, const struct superblock *sb)
@@ -159,6 +181,8 @@ static vde_status run(struct repair *r)
         VDE_TRY(repair_label(r, copy));
         VDE_TRY(repair_names(r, copy));
     }
+    for (uint32_t i = 0; i < r->source.label.layout.growths; i++)
+        VDE_TRY(repair_growth(r, i));
     for (unsigned slot = 0; slot < RING_SLOTS; slot++)
         VDE_TRY(repair_slot(r, slot));
     VDE_TRY(source_flush(&r->source));

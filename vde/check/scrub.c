@@ -34,11 +34,12 @@ static vde_status check_slot(struct checker *c, unsigned ring, unsigned slot, st
     return VDE_OK;
 }
 
-static vde_status check_page(struct checker *c, uint64_t page, const struct disk_alloc_entry *entry)
+static vde_status check_page(struct checker *c, const struct layout *layout, uint64_t page,
+                             const struct disk_alloc_entry *entry)
 {
     if (!entry->written || entry->slot > 1)
         return VDE_OK;
-    uint64_t block = bitmap_slot_block(&c->label.layout, page, entry->slot);
+    uint64_t block = bitmap_slot_block(layout, page, entry->slot);
     VDE_TRY(check_read(c, block, c->block, 1));
     uint64_t sum = checksum(c->block, BLOCK_BYTES, c->seed ^ block);
     if (sum != le64_get(entry->checksum))
@@ -49,9 +50,10 @@ static vde_status check_page(struct checker *c, uint64_t page, const struct disk
 }
 
 /* Only after a clean close: a checkpoint that was cut short may have begun to write there. */
-static vde_status check_before(struct checker *c, const struct superblock *before, uint8_t *index, uint64_t blocks)
+static vde_status check_before(struct checker *c, const struct superblock *before, const struct layout *layout,
+                               uint8_t *index, uint64_t blocks)
 {
-    uint64_t at = alloc_index_block(&c->label.layout, before->alloc_slot);
+    uint64_t at = alloc_index_block(layout, before->alloc_slot);
     VDE_TRY(check_read(c, at, index, blocks));
     uint64_t sum = checksum(index, blocks * BLOCK_BYTES, c->seed ^ at);
     if (sum != before->alloc_checksum) {
@@ -59,10 +61,10 @@ static vde_status check_before(struct checker *c, const struct superblock *befor
                      (unsigned long long)sum, (unsigned long long)before->alloc_checksum);
         return VDE_OK;
     }
-    for (uint64_t page = 0; page < c->label.layout.alloc_pages; page++) {
+    for (uint64_t page = 0; page < layout->alloc_pages; page++) {
         struct disk_alloc_entry entry;
         memcpy(&entry, index + sizeof(struct disk_alloc_index) + page * sizeof entry, sizeof entry);
-        VDE_TRY(check_page(c, page, &entry));
+        VDE_TRY(check_page(c, layout, page, &entry));
     }
     return VDE_OK;
 }
@@ -73,13 +75,17 @@ vde_status check_spares(struct checker *c)
     for (unsigned ring = 0; ring < 2; ring++)
         for (unsigned slot = 0; slot < RING_SLOTS; slot++)
             VDE_TRY(check_slot(c, ring, slot, &before));
-    if (before.sequence == 0 || before.alloc_slot == c->sb.alloc_slot || !(c->sb.autoclear & FEATURE_AUTOCLEAR_CLEAN))
+    bool grew = before.growths != c->sb.growths;
+    if (before.sequence == 0 || (before.alloc_slot == c->sb.alloc_slot && !grew) ||
+        !(c->sb.autoclear & FEATURE_AUTOCLEAR_CLEAN))
         return VDE_OK;
-    uint64_t blocks = alloc_index_blocks(c->label.layout.alloc_pages);
+    struct layout layout; /* of then: the image may have grown since */
+    VDE_TRY(superblock_layout(&before, &c->label.layout, &layout));
+    uint64_t blocks = alloc_index_blocks(layout.alloc_pages);
     uint8_t *index = aligned_alloc(BLOCK_BYTES, blocks * BLOCK_BYTES);
     if (!index)
         return fail_nomem("alloc index");
-    vde_status status = check_before(c, &before, index, blocks);
+    vde_status status = check_before(c, &before, &layout, index, blocks);
     free(index);
     return status;
 }

@@ -106,6 +106,24 @@ static vde_status read_superblocks(struct source *source)
     return VDE_OK;
 }
 
+/* A size that the device does not have leaves the label's layout: what lies beyond can't be read anyway. */
+static vde_status adopt_size(struct source *source)
+{
+    struct layout layout;
+    if (!source->has_superblock || source->sb.growths == 0 ||
+        superblock_layout(&source->sb, &source->label.layout, &layout) != VDE_OK ||
+        layout.blocks > source->device_blocks)
+        return VDE_OK;
+    source->label.layout = layout;
+    struct disk_label *buffer = blocks_alloc(1);
+    if (!buffer)
+        return fail_nomem("label");
+    /* Without copy A it was the last growth's copy that was found. */
+    vde_status status = read_label(source, 1, layout_region(&layout, REGION_LABEL_B)->block, buffer);
+    free(buffer);
+    return status;
+}
+
 vde_status source_init(struct source *source, struct vde_device *device)
 {
     struct vde_device_info info;
@@ -113,7 +131,8 @@ vde_status source_init(struct source *source, struct vde_device *device)
     device->ops->info(device, &info);
     source->device_blocks = info.size_bytes / BLOCK_BYTES;
     VDE_TRY(read_labels(source));
-    return read_superblocks(source);
+    VDE_TRY(read_superblocks(source));
+    return adopt_size(source);
 }
 
 vde_status source_open(struct source *source, const char *path, const char *backend, bool writes)

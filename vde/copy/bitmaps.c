@@ -18,7 +18,7 @@
 static vde_status verify_page(const struct copy *copy, uint64_t page, const struct disk_alloc_entry *entry,
                               const struct disk_bitmap *bitmap)
 {
-    uint64_t place = bitmap_slot_block(&copy->image->label.layout, page, entry->slot);
+    uint64_t place = bitmap_slot_block(&copy->label.layout, page, entry->slot);
     uint64_t sum = checksum(bitmap, BLOCK_BYTES, copy->image->seed ^ place);
     if (sum != le64_get(entry->checksum))
         return fail_corrupt("bitmap page %llu slot %u|checksum %016llx|%016llx", (unsigned long long)page, entry->slot,
@@ -29,7 +29,7 @@ static vde_status verify_page(const struct copy *copy, uint64_t page, const stru
 /* Both slots are written: the spare one with zeroes, so that no page of an older copy stands there. */
 static vde_status copy_page(struct copy *copy, uint64_t page, const struct disk_alloc_entry *entry, uint8_t *pair)
 {
-    const struct layout *layout = &copy->image->label.layout;
+    const struct layout *layout = &copy->label.layout;
     if (entry->slot > 1)
         return fail_corrupt("alloc index entry %llu|slot %u|0 or 1", (unsigned long long)page, entry->slot);
     uint8_t *bitmap = pair + (size_t)entry->slot * BLOCK_BYTES;
@@ -49,7 +49,7 @@ static struct disk_alloc_entry index_entry(const uint8_t *index, uint64_t page)
 /* Read the index of the instant, from the image or from what was copied already. */
 static vde_status read_index(const struct copy *copy, struct vde_device *device, uint8_t **ret_index)
 {
-    const struct layout *layout = &copy->image->label.layout;
+    const struct layout *layout = &copy->label.layout;
     uint64_t blocks = alloc_index_blocks(layout->alloc_pages), place = alloc_index_block(layout, copy->sb.alloc_slot);
     uint8_t *index = aligned_alloc(BLOCK_BYTES, blocks * BLOCK_BYTES);
     if (!index)
@@ -69,7 +69,7 @@ static vde_status read_index(const struct copy *copy, struct vde_device *device,
 
 static vde_status write_index(struct copy *copy, const uint8_t *index)
 {
-    const struct layout *layout = &copy->image->label.layout;
+    const struct layout *layout = &copy->label.layout;
     uint64_t blocks = alloc_index_blocks(layout->alloc_pages);
     uint8_t *spare = aligned_alloc(BLOCK_BYTES, blocks * BLOCK_BYTES);
     if (!spare)
@@ -92,7 +92,7 @@ vde_status copy_bitmaps(struct copy *copy)
         return fail_nomem("bitmap page");
     vde_status status = read_index(copy, copy->image->device, &index);
     if (status == VDE_OK) {
-        for (uint64_t page = 0; page < copy->image->label.layout.alloc_pages && status == VDE_OK; page++) {
+        for (uint64_t page = 0; page < copy->label.layout.alloc_pages && status == VDE_OK; page++) {
             struct disk_alloc_entry entry = index_entry(index, page);
             if (entry.written)
                 status = copy_page(copy, page, &entry, pair);
@@ -133,7 +133,7 @@ static vde_status gather_move(struct gather *g)
 
 static vde_status gather_run(struct gather *g, uint64_t block, uint64_t blocks)
 {
-    if (block + blocks > g->copy->image->label.layout.blocks)
+    if (block + blocks > g->copy->label.layout.blocks)
         return fail_corrupt("bitmap|block %llu in use|blocks inside the image", (unsigned long long)(block + blocks - 1));
     while (blocks > 0) {
         if (g->count == GATHER_IOS || g->blocks == GATHER_BLOCKS)
@@ -175,7 +175,7 @@ static vde_status gather_page(struct gather *g, uint64_t page, const struct disk
 /* The pages are read back from the target: the image's own are written over by its next checkpoints. */
 static vde_status gather_all(struct gather *g, const uint8_t *index, uint8_t *block)
 {
-    const struct layout *layout = &g->copy->image->label.layout;
+    const struct layout *layout = &g->copy->label.layout;
     for (uint64_t page = 0; page < layout->alloc_pages; page++) {
         struct disk_alloc_entry entry = index_entry(index, page);
         if (!entry.written || le16_get(entry.used) == 0)

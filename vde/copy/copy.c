@@ -44,11 +44,12 @@ static vde_status take_instant(struct copy *copy)
     uint64_t lsn;
     lock_take(&image->checkpoint_lock);
     copy->sb = image->sb;
+    copy->label = image->label; /* the image may grow meanwhile */
     copy->layers = layers_pin(image, false, &lsn);
     vde_status status = copy_bitmaps(copy);
     lock_drop(&image->checkpoint_lock);
     copy->result.lsn = copy->sb.checkpoint_lsn;
-    copy->result.size_bytes = image->label.layout.blocks * BLOCK_BYTES;
+    copy->result.size_bytes = copy->label.layout.blocks * BLOCK_BYTES;
     copy->result.copied_bytes = copy->sb.used_blocks * BLOCK_BYTES;
     return status;
 }
@@ -103,7 +104,7 @@ static vde_status write_superblock(struct copy *copy)
     sb.log_previous = sb.log_start;
     sb.autoclear = FEATURE_AUTOCLEAR_CLEAN;
     VDE_TRY(copy->target->ops->flush(copy->target));
-    return superblocks_write(copy->target, &copy->image->label, &sb);
+    return superblocks_write(copy->target, &copy->label, &sb);
 }
 
 static vde_status copy_all(struct copy *copy)
@@ -113,7 +114,7 @@ static vde_status copy_all(struct copy *copy)
     copy_progress(copy, 0, 0, 1);
     VDE_TRY(copy_blocks(copy));
     VDE_TRY(write_superblock(copy));
-    VDE_TRY(label_copies_make(&copy->image->label, &copy->labels));
+    VDE_TRY(label_copies_make(&copy->label, &copy->labels));
     VDE_TRY(verify(copy));
     VDE_TRY(label_copies_write(copy->target, &copy->labels));
     copy_progress(copy, 1, 1, 1);
@@ -124,7 +125,7 @@ static vde_status refuse_small(const struct vde_image *image, struct vde_device 
 {
     struct vde_device_info info;
     device->ops->info(device, &info);
-    uint64_t bytes = image->label.layout.blocks * BLOCK_BYTES;
+    uint64_t bytes = layout_blocks(&image->label.layout) * BLOCK_BYTES;
     if (info.size_bytes < bytes)
         return fail_as(VDE_INVAL, "target|%llu bytes|at least the image's %llu", (unsigned long long)info.size_bytes,
                        (unsigned long long)bytes);
@@ -157,8 +158,8 @@ vde_status vde_image_copy(vde_image *image, const char *path, const struct vde_c
     struct vde_device *device;
     if (!opts)
         opts = &defaults;
-    VDE_TRY(target_open(path, opts->backend, opts->flags & VDE_COPY_FORCE, image->label.layout.blocks * BLOCK_BYTES,
-                        &device));
+    VDE_TRY(target_open(path, opts->backend, opts->flags & VDE_COPY_FORCE,
+                        layout_blocks(&image->label.layout) * BLOCK_BYTES, &device));
     vde_status status = vde_image_copy_device(image, device, opts, ret_result);
     struct vde_error error;
     error_save(&error);

@@ -15,6 +15,7 @@ struct copy {
     struct vde_copy_result result;
     /* the instant */
     struct superblock sb;
+    struct label label;          /* with the layout of the instant */
     struct layers *layers;   /* pinned: nothing that was in use then is written over */
     uint64_t copied_blocks;
     struct label_copies labels;

@@ -11,7 +11,7 @@
 /* Put the part of the labels that a read covers over what it read. */
 static void show_labels(const struct sealed *sealed, struct vde_io *io)
 {
-    for (unsigned copy = 0; copy < 2; copy++) {
+    for (unsigned copy = 0; copy < sealed->labels->count; copy++) {
         uint64_t start = sealed->labels->block[copy] * BLOCK_BYTES, end = start + COPY_BYTES;
         uint64_t from = io->offset > start ? io->offset : start;
         uint64_t to = io->offset + io->size < end ? io->offset + io->size : end;

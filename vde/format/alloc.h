@@ -46,13 +46,22 @@ static inline uint64_t alloc_index_blocks(uint64_t pages)
 {
     return (alloc_index_bytes(pages) + BLOCK_BYTES - 1) / BLOCK_BYTES;
 }
+/* Where a page lies: in the bitmaps of the format, or in those of the growth that brought it. */
 static inline uint64_t bitmap_slot_block(const struct layout *layout, uint64_t page, unsigned slot)
 {
-    return layout_region(layout, REGION_BITMAPS)->block + 2 * page + slot;
+    uint64_t first = 0, end = (layout->label_blocks + BITMAP_BITS - 1) / BITMAP_BITS;
+    const struct region *bitmaps = layout_region(layout, REGION_BITMAPS);
+    for (uint32_t i = 0; i < layout->growths && page >= end; i++) {
+        first = end;
+        end = layout->growth[i].pages;
+        bitmaps = &layout->growth[i].bitmaps;
+    }
+    return bitmaps->block + 2 * (page - first) + slot;
 }
 static inline uint64_t alloc_index_block(const struct layout *layout, unsigned slot)
 {
-    const struct region *r = layout_region(layout, REGION_ALLOC_INDEX);
+    const struct region *r = layout->growths ? &layout->growth[layout->growths - 1].index
+                                             : layout_region(layout, REGION_ALLOC_INDEX);
     return r->block + slot * (r->blocks / 2);
 }
 #endif

@@ -37,8 +37,10 @@ void label_encode(const struct label *label, unsigned copy, struct disk_label *r
     d->copy = le32(copy);
     memcpy(d->uuid, label->uuid, 16);
     d->created_us = le64(label->created_us);
-    d->blocks = le64(label->layout.blocks);
-    d->alloc_pages = le64(label->layout.alloc_pages);
+    struct layout layout; /* growths are the superblock's */
+    layout_formatted(&label->layout, &layout);
+    d->blocks = le64(layout.blocks);
+    d->alloc_pages = le64(layout.alloc_pages);
     d->compat = le64(label->compat);
     d->ro_compat = le64(label->ro_compat);
     d->incompat = le64(label->incompat);
@@ -71,7 +73,7 @@ vde_status label_decode(const struct disk_label *block, uint64_t device_blocks, 
                           .ro_compat = le64_get(block->ro_compat),
                           .incompat = le64_get(block->incompat)};
     memcpy(label.uuid, block->uuid, 16);
-    label.layout.blocks = le64_get(block->blocks);
+    label.layout.blocks = label.layout.label_blocks = le64_get(block->blocks);
     label.layout.alloc_pages = le64_get(block->alloc_pages);
     for (unsigned i = 0; i < REGION_COUNT; i++)
         label.layout.regions[i] = (struct region){le32_get(block->regions[i].kind), le64_get(block->regions[i].block),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layout.c -- the geometry of an image as a pure function of its size. */
+/* layout.c -- the geometry of an image as a pure function of its sizes. */
 #include "format/layout.h"
+
+#include <string.h>
 
 #include <vde/image.h>
 
@@ -44,7 +46,7 @@ vde_status layout_compute(uint64_t size_bytes, uint64_t log_bytes, struct layout
         return fail_as(VDE_INVAL, "log size|%llu bytes|%llu to %llu and at most half of the image",
                        (unsigned long long)log_bytes, (unsigned long long)LOG_MIN_BYTES,
                        (unsigned long long)LOG_MAX_BYTES);
-    struct layout layout = {.blocks = blocks, .alloc_pages = div_up(blocks, BITMAP_BITS)};
+    struct layout layout = {.blocks = blocks, .alloc_pages = div_up(blocks, BITMAP_BITS), .label_blocks = blocks};
     uint64_t next = LABEL_BLOCK;
     place(&layout, REGION_LABEL_A, &next, 2);
     next = RING_A_BLOCK;
@@ -94,10 +96,69 @@ vde_status layout_verify(const struct layout *layout, uint64_t device_blocks, co
     return VDE_OK;
 }
 
+void layout_formatted(const struct layout *layout, struct layout *ret_layout)
+{
+    memset(ret_layout, 0, sizeof *ret_layout);
+    memcpy(ret_layout->regions, layout->regions, sizeof ret_layout->regions);
+    ret_layout->blocks = ret_layout->label_blocks = layout->label_blocks;
+    ret_layout->alloc_pages = div_up(layout->label_blocks, BITMAP_BITS);
+}
+
+static struct region take(enum region_kind kind, uint64_t *next, uint64_t blocks)
+{
+    struct region region = {(uint32_t)kind, *next, blocks};
+    *next += blocks;
+    return region;
+}
+
+vde_status layout_grow(struct layout *layout, uint64_t blocks)
+{
+    if (blocks <= layout->blocks || blocks > VDE_IMAGE_MAX_BYTES / BLOCK_BYTES)
+        return fail_as(VDE_INVAL, "image size|%llu bytes|more than %llu and at most %llu",
+                       (unsigned long long)blocks * BLOCK_BYTES, (unsigned long long)layout->blocks * BLOCK_BYTES,
+                       (unsigned long long)VDE_IMAGE_MAX_BYTES);
+    if (layout->growths == GROWTHS_MAX)
+        return fail_as(VDE_INVAL, "image|grown %u times|at most that", GROWTHS_MAX);
+    struct growth growth = {.pages = div_up(blocks, BITMAP_BITS)};
+    uint64_t next = layout->blocks, tail = blocks - 2 * RESERVED_BLOCKS;
+    uint64_t index = 2 * alloc_index_blocks(growth.pages), bitmaps = 2 * (growth.pages - layout->alloc_pages);
+    uint64_t least = max_u64(GROWTH_MIN_BLOCKS, index + bitmaps + 2 * RESERVED_BLOCKS + 1);
+    if (blocks - layout->blocks < least)
+        return fail_as(VDE_INVAL, "image size|%llu bytes more|at least %llu more",
+                       (unsigned long long)(blocks - layout->blocks) * BLOCK_BYTES,
+                       (unsigned long long)least * BLOCK_BYTES);
+    growth.index = take(REGION_ALLOC_INDEX, &next, index);
+    growth.bitmaps = take(REGION_BITMAPS, &next, bitmaps);
+    growth.heap = take(REGION_HEAP, &next, tail - next);
+    growth.label = take(REGION_LABEL_B, &next, 2);
+    layout->growth[layout->growths++] = growth;
+    layout->blocks = blocks;
+    layout->alloc_pages = growth.pages;
+    return VDE_OK;
+}
+
+void layout_adopt(struct layout *layout, const struct layout *grown)
+{
+    layout->growth[grown->growths - 1] = grown->growth[grown->growths - 1];
+    layout->alloc_pages = grown->alloc_pages;
+    __atomic_store_n(&layout->blocks, grown->blocks, __ATOMIC_RELAXED);
+    __atomic_store_n(&layout->growths, grown->growths, __ATOMIC_RELEASE);
+}
+
 bool layout_allocatable(const struct layout *layout, uint64_t block)
 {
-    const struct region *history = layout_region(layout, REGION_HISTORY);
-    const struct region *heap = layout_region(layout, REGION_HEAP);
-    return (block >= history->block && block < history->block + history->blocks) ||
-           (block >= heap->block && block < heap->block + heap->blocks);
+    for (unsigned i = 0; i < layout_areas(layout); i++) {
+        const struct region *area = layout_area(layout, i);
+        if (block >= area->block && block - area->block < area->blocks)
+            return true;
+    }
+    return false;
+}
+
+uint64_t layout_total(const struct layout *layout)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < layout_areas(layout); i++)
+        total += layout_area(layout, i)->blocks;
+    return total;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* layout.h -- where everything lies: geometry computed once at format time and kept in the label. docs/format.md
- * "Regions". All numbers are blocks of 4096 bytes. */
+/* layout.h -- where everything lies: geometry computed at format time and kept in the label, and what was added each time that
+ * the image grew, which follows from the new sizes in the superblock. docs/format.md "Regions", "Growth". All numbers are
+ * blocks of 4096 bytes. */
 #ifndef VDE_FORMAT_LAYOUT_H
 #define VDE_FORMAT_LAYOUT_H
 
@@ -37,10 +38,24 @@ struct region {
     uint64_t blocks;
 };
 
+/* What one growth added, from the old end of the image to the new one. */
+struct growth {
+    uint64_t pages;        /* bitmap pages of the image from now on */
+    struct region index;   /* alloc index, two slots, in place of the one before */
+    struct region bitmaps; /* of the pages that are new */
+    struct region heap;
+    struct region label;   /* one more copy of label B */
+};
+#define GROWTHS_MAX 32u
+#define GROWTH_MIN_BLOCKS 256u
+
 struct layout {
     uint64_t blocks;      /* of the image */
     uint64_t alloc_pages; /* bitmap pages */
-    struct region regions[REGION_COUNT]; /* in the order of enum region_kind, index kind - 1 */
+    struct region regions[REGION_COUNT]; /* of the label: in the order of enum region_kind, index kind - 1 */
+    uint64_t label_blocks; /* of the image when it was formatted */
+    uint32_t growths;
+    struct growth growth[GROWTHS_MAX];
 };
 
 /* Bits of one bitmap page: 4096 bytes less its header. */
@@ -56,6 +71,33 @@ static inline const struct region *layout_region(const struct layout *layout, en
     return &layout->regions[kind - 1];
 }
 const char *region_name(uint32_t kind);
-/* True when a block belongs to data the allocator hands out (history area or heap). */
+
+/* The layout as it was formatted. */
+void layout_formatted(const struct layout *layout, struct layout *ret_layout);
+/* Add what a growth to `blocks` brings. INVAL: too little for its own bookkeeping, too often, too large. */
+vde_status layout_grow(struct layout *layout, uint64_t blocks);
+/* Take over the last growth of `grown` into a layout that other threads are reading with the functions below. */
+void layout_adopt(struct layout *layout, const struct layout *grown);
+static inline uint32_t layout_growths(const struct layout *layout)
+{
+    return __atomic_load_n(&layout->growths, __ATOMIC_ACQUIRE);
+}
+static inline uint64_t layout_blocks(const struct layout *layout)
+{
+    return __atomic_load_n(&layout->blocks, __ATOMIC_RELAXED);
+}
+
+/* The areas that the allocator hands out, in ascending order: history area, heap, heaps of growths. */
+static inline unsigned layout_areas(const struct layout *layout)
+{
+    return 2 + layout_growths(layout);
+}
+static inline const struct region *layout_area(const struct layout *layout, unsigned i)
+{
+    return i >= 2 ? &layout->growth[i - 2].heap : layout_region(layout, i ? REGION_HEAP : REGION_HISTORY);
+}
+/* True when a block belongs to one of them. */
 bool layout_allocatable(const struct layout *layout, uint64_t block);
+/* Blocks of all of them. */
+uint64_t layout_total(const struct layout *layout);
 #endif

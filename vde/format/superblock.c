@@ -34,7 +34,34 @@ void superblock_encode(const struct superblock *sb, const uint8_t uuid[16], unsi
     d->catalog = root_put(sb->catalog);
     d->catalog_dead = root_put(sb->catalog_dead);
     d->catalog_dead_blocks = le64(sb->catalog_dead_blocks);
+    d->growths = le32(sb->growths);
+    for (uint32_t i = 0; i < sb->growths; i++)
+        d->grown_blocks[i] = le64(sb->grown_blocks[i]);
     d->checksum = le64(checksum(d, offsetof(struct disk_superblock, checksum), image_seed(uuid) ^ block));
+}
+
+vde_status superblock_layout(const struct superblock *sb, const struct layout *label, struct layout *ret_layout)
+{
+    layout_formatted(label, ret_layout);
+    for (uint32_t i = 0; i < sb->growths; i++)
+        if (layout_grow(ret_layout, sb->grown_blocks[i]) != VDE_OK)
+            return fail_corrupt("superblock|growth %u of %u to %llu blocks|a size that an image of %llu can grow to", i + 1,
+                                sb->growths, (unsigned long long)sb->grown_blocks[i],
+                                (unsigned long long)ret_layout->blocks);
+    return VDE_OK;
+}
+
+static vde_status decode_growths(const struct disk_superblock *disk, const char *object, struct superblock *sb)
+{
+    sb->growths = le32_get(disk->growths);
+    if (sb->growths > GROWTHS_MAX || le32_get(disk->reserved0) != 0)
+        return fail_corrupt("%s|%u growths|at most %u", object, sb->growths, GROWTHS_MAX);
+    for (uint32_t i = 0; i < GROWTHS_MAX; i++) {
+        sb->grown_blocks[i] = le64_get(disk->grown_blocks[i]);
+        if (i >= sb->growths && sb->grown_blocks[i])
+            return fail_corrupt("%s|growth %u is not zero|zero behind the last", object, i);
+    }
+    return VDE_OK;
 }
 
 vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t uuid[16], const struct layout *layout,
@@ -56,7 +83,8 @@ vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t u
                             le64_get(disk->last_time_us),   le64_get(disk->next_id),   le64_get(disk->alloc_checksum),
                             le64_get(disk->used_blocks),    le64_get(disk->autoclear), le64_get(disk->written_us),
                             le64_get(disk->meta_nodes),     le32_get(disk->alloc_slot), {{0}, 0, 0, 0},
-                            {{0}, 0, 0, 0},                 le64_get(disk->catalog_dead_blocks)};
+                            {{0}, 0, 0, 0},                 le64_get(disk->catalog_dead_blocks), 0, {0}};
+    struct layout own;
     if (sb.sequence == 0 || sb.sequence % RING_SLOTS != slot || le32_get(disk->ring) != ring)
         return fail_corrupt("%s|sequence %llu of ring %u|one that belongs there", object,
                             (unsigned long long)sb.sequence, le32_get(disk->ring));
@@ -68,8 +96,10 @@ vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t u
         return fail_corrupt("%s|log start %llu, previous %llu, epoch %llu|legal positions", object,
                             (unsigned long long)sb.log_start, (unsigned long long)sb.log_previous,
                             (unsigned long long)sb.epoch);
-    VDE_TRY(root_get(&disk->catalog, layout, object, &sb.catalog));
-    VDE_TRY(root_get(&disk->catalog_dead, layout, object, &sb.catalog_dead));
+    VDE_TRY(decode_growths(disk, object, &sb));
+    VDE_TRY(superblock_layout(&sb, layout, &own));
+    VDE_TRY(root_get(&disk->catalog, &own, object, &sb.catalog));
+    VDE_TRY(root_get(&disk->catalog_dead, &own, object, &sb.catalog_dead));
     *ret_sb = sb;
     return VDE_OK;
 }

@@ -29,7 +29,10 @@ struct disk_superblock {
     struct disk_root catalog;
     struct disk_root catalog_dead; /* dead tree of the catalog: what only image snapshots hold of it */
     vde_le64 catalog_dead_blocks;  /* device blocks in it */
-    uint8_t reserved[3832];    /* zero */
+    vde_le32 growths;          /* how often the image grew */
+    vde_le32 reserved0;        /* zero */
+    vde_le64 grown_blocks[GROWTHS_MAX]; /* blocks of the image from each growth on; the rest zero */
+    uint8_t reserved[3568];    /* zero */
     vde_le64 checksum;         /* XXH3 of all before it, seed = image seed ^ block address */
 };
 static_assert(sizeof(struct disk_superblock) == BLOCK_BYTES, "superblock size");
@@ -40,12 +43,17 @@ struct superblock {
     uint32_t alloc_slot;
     struct tree_root catalog, catalog_dead;
     uint64_t catalog_dead_blocks;
+    uint32_t growths;
+    uint64_t grown_blocks[GROWTHS_MAX];
 };
 
 void superblock_encode(const struct superblock *sb, const uint8_t uuid[16], unsigned ring, uint64_t block,
                        struct disk_superblock *ret_block);
 vde_status superblock_decode(const struct disk_superblock *disk, const uint8_t uuid[16], const struct layout *layout,
                              unsigned ring, unsigned slot, struct superblock *ret_sb);
+/* The layout of the image as of this superblock; `label`: the label's, grown or not. CORRUPT when the sizes are none that an image
+ * can have grown to. */
+vde_status superblock_layout(const struct superblock *sb, const struct layout *label, struct layout *ret_layout);
 static inline uint64_t superblock_block(const struct layout *layout, unsigned ring, uint64_t sequence)
 {
     return layout_region(layout, ring ? REGION_RING_B : REGION_RING_A)->block + sequence % RING_SLOTS;

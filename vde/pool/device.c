@@ -25,7 +25,8 @@ vde_status device_transfer(struct vde_device *device, uint8_t op, uint64_t block
 
 vde_status image_read(struct vde_image *image, uint64_t block, void *buffer, uint64_t blocks)
 {
-    if (block >= image->label.layout.blocks || blocks > image->label.layout.blocks - block)
+    uint64_t end = layout_blocks(&image->label.layout);
+    if (block >= end || blocks > end - block)
         return fail_corrupt("block %llu|%llu blocks beyond the end of the image|an address inside",
                             (unsigned long long)block, (unsigned long long)blocks);
     return device_transfer(image->device, VDE_IO_READ, block, buffer, blocks);

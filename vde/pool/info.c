@@ -5,6 +5,7 @@
 
 #include <vde/vde.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "pool/pool.h"
 
@@ -23,19 +24,30 @@ static void add_features(struct vde_image_info *info, const struct label *label,
                 feature_name(names, word, bit, info->features[count++], sizeof info->features[0]);
 }
 
+static void add_region(struct vde_image_info *info, const struct region *region)
+{
+    if (region->blocks == 0 || info->region_count == sizeof info->regions / sizeof info->regions[0])
+        return;
+    struct vde_region_info *r = &info->regions[info->region_count++];
+    snprintf(r->name, sizeof r->name, "%s", region_name(region->kind));
+    r->offset_bytes = region->block * BLOCK_BYTES;
+    r->size_bytes = region->blocks * BLOCK_BYTES;
+}
+
 static void describe_label(struct vde_image_info *info, const struct label *label, const struct disk_feature_names *names)
 {
     memcpy(info->uuid, label->uuid, sizeof info->uuid);
-    info->size_bytes = label->layout.blocks * BLOCK_BYTES;
+    info->size_bytes = layout_blocks(&label->layout) * BLOCK_BYTES;
     info->format_version = FORMAT_VERSION;
     info->created_us = label->created_us;
     add_features(info, label, names);
-    info->region_count = REGION_COUNT;
-    for (unsigned i = 0; i < REGION_COUNT; i++) {
-        const struct region *r = &label->layout.regions[i];
-        snprintf(info->regions[i].name, sizeof info->regions[i].name, "%s", region_name(r->kind));
-        info->regions[i].offset_bytes = r->block * BLOCK_BYTES;
-        info->regions[i].size_bytes = r->blocks * BLOCK_BYTES;
+    for (unsigned i = 0; i < REGION_COUNT; i++)
+        add_region(info, &label->layout.regions[i]);
+    for (uint32_t i = 0; i < layout_growths(&label->layout); i++) {
+        const struct growth *growth = &label->layout.growth[i];
+        const struct region *regions[] = {&growth->index, &growth->bitmaps, &growth->heap, &growth->label};
+        for (unsigned n = 0; n < 4; n++)
+            add_region(info, regions[n]);
     }
     info->log_bytes = layout_region(&label->layout, REGION_LOG)->blocks * BLOCK_BYTES;
 }
@@ -50,6 +62,14 @@ static void describe_superblock(struct vde_image_info *info, const struct superb
     info->used_bytes = sb->used_blocks * BLOCK_BYTES;
 }
 
+/* As df: what nobody can have any more, against all that anybody could have had. */
+static void describe_fill(struct vde_image_info *info, uint64_t total)
+{
+    uint64_t all = total * BLOCK_BYTES - info->slop_bytes, taken = all - min_u64(all, info->free_bytes);
+    info->fill_percent = all ? (uint32_t)((taken / BLOCK_BYTES * 100 + all / BLOCK_BYTES - 1) / (all / BLOCK_BYTES)) : 100;
+    info->fill_warning = info->fill_percent >= 90 ? 90 : info->fill_percent >= 80 ? 80 : 0;
+}
+
 static void describe_space(struct vde_image *image, struct vde_image_info *info)
 {
     struct space_counts counts;
@@ -57,10 +77,12 @@ static void describe_space(struct vde_image *image, struct vde_image_info *info)
     lock_take(&image->views_lock);
     info->deferred_bytes = image->deferred_blocks * BLOCK_BYTES;
     lock_drop(&image->views_lock);
-    uint64_t kept = counts.reserved + counts.slop;
+    uint64_t kept = counts.reserved + counts.volume_reserved + counts.slop;
     info->free_bytes = (counts.free > kept ? counts.free - kept : 0) * BLOCK_BYTES + info->deferred_bytes;
     info->used_bytes = (counts.total - counts.free) * BLOCK_BYTES - info->deferred_bytes;
     info->slop_bytes = counts.slop * BLOCK_BYTES;
+    info->reserved_bytes = counts.volume_reserved * BLOCK_BYTES;
+    describe_fill(info, counts.total);
 }
 
 void vde_image_info(vde_image *image, struct vde_image_info *ret_info)
@@ -79,11 +101,11 @@ void vde_image_info(vde_image *image, struct vde_image_info *ret_info)
     ret_info->dropped_tail_lsn = image->dropped_tail_lsn;
     snprintf(ret_info->open_report, sizeof ret_info->open_report, "%s", image->open_report);
     if (image->read_only) {
-        uint64_t total = layout_region(&image->label.layout, REGION_HEAP)->blocks +
-                         layout_region(&image->label.layout, REGION_HISTORY)->blocks;
+        uint64_t total = layout_total(&image->label.layout);
         uint64_t slop = space_slop(total) * BLOCK_BYTES, spare = total * BLOCK_BYTES - ret_info->used_bytes;
         ret_info->slop_bytes = slop;
         ret_info->free_bytes = spare > slop ? spare - slop : 0;
+        describe_fill(ret_info, total);
         ret_info->record_limit_bytes = ret_info->log_bytes / 8 - sizeof(struct disk_frame);
         return;
     }

@@ -146,7 +146,8 @@ void measure_ops(const uint8_t *ops, uint32_t count, struct op_sizes *ret_sizes)
 vde_status checkpoint_run(struct vde_image *image, unsigned flags);
 
 /* superblock_io.c */
-vde_status superblocks_read(struct vde_device *device, const struct label *label, struct superblock *ret_newest,
+/* Sets the label's layout to that of the newest superblock. */
+vde_status superblocks_read(struct vde_device *device, struct label *label, struct superblock *ret_newest,
                             uint32_t *ret_copies);
 /* Ring A, flush, ring B, flush. */
 vde_status superblocks_write(struct vde_device *device, const struct label *label, const struct superblock *sb);

@@ -48,7 +48,20 @@ vde_status labels_read(struct vde_device *device, struct label *ret_label, struc
     return status;
 }
 
-vde_status superblocks_read(struct vde_device *device, const struct label *label, struct superblock *ret_newest,
+/* The label's layout becomes that of the newest superblock. */
+static vde_status adopt_size(struct vde_device *device, const struct superblock *sb, struct label *label)
+{
+    struct layout layout;
+    VDE_TRY(superblock_layout(sb, &label->layout, &layout));
+    if (layout.blocks > device_blocks(device))
+        return fail_corrupt("superblock %llu|an image grown to %llu blocks|at most the device's %llu",
+                            (unsigned long long)sb->sequence, (unsigned long long)layout.blocks,
+                            (unsigned long long)device_blocks(device));
+    label->layout = layout;
+    return VDE_OK;
+}
+
+vde_status superblocks_read(struct vde_device *device, struct label *label, struct superblock *ret_newest,
                             uint32_t *ret_copies)
 {
     uint8_t *buffer = aligned_alloc(BLOCK_BYTES, RING_SLOTS * BLOCK_BYTES);
@@ -84,7 +97,7 @@ vde_status superblocks_read(struct vde_device *device, const struct label *label
         status = fail_corrupt("superblock rings|no valid superblock (first: %s)|at least one", first_error.found);
     }
     *ret_copies = copies;
-    return status;
+    return status == VDE_OK ? adopt_size(device, ret_newest, label) : status;
 }
 
 vde_status superblocks_write(struct vde_device *device, const struct label *label, const struct superblock *sb)

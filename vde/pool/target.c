@@ -90,13 +90,16 @@ vde_status target_open(const char *path, const char *backend, bool force, uint64
 
 vde_status label_copies_make(const struct label *label, struct label_copies *ret_copies)
 {
-    ret_copies->content = aligned_alloc(BLOCK_BYTES, 2 * (size_t)LABEL_COPY_BLOCKS * BLOCK_BYTES);
+    uint32_t growths = layout_growths(&label->layout);
+    ret_copies->count = growths ? 3 : 2;
+    ret_copies->content = aligned_alloc(BLOCK_BYTES, ret_copies->count * (size_t)LABEL_COPY_BLOCKS * BLOCK_BYTES);
     if (!ret_copies->content)
         return fail_nomem("label");
-    for (unsigned copy = 0; copy < 2; copy++) {
+    for (unsigned copy = 0; copy < ret_copies->count; copy++) {
         uint8_t *at = ret_copies->content + (size_t)copy * LABEL_COPY_BLOCKS * BLOCK_BYTES;
-        ret_copies->block[copy] = layout_region(&label->layout, copy ? REGION_LABEL_B : REGION_LABEL_A)->block;
-        label_encode(label, copy, (struct disk_label *)(void *)at);
+        ret_copies->block[copy] = copy == 2 ? label->layout.growth[growths - 1].label.block
+                                            : layout_region(&label->layout, copy ? REGION_LABEL_B : REGION_LABEL_A)->block;
+        label_encode(label, copy ? 1 : 0, (struct disk_label *)(void *)at);
         feature_names_encode(label, (struct disk_feature_names *)(void *)(at + BLOCK_BYTES));
     }
     return VDE_OK;
@@ -110,7 +113,7 @@ void label_copies_done(struct label_copies *copies)
 
 vde_status label_copies_write(struct vde_device *device, const struct label_copies *copies)
 {
-    for (unsigned copy = 0; copy < 2; copy++)
+    for (unsigned copy = 0; copy < copies->count; copy++)
         VDE_TRY(device_transfer(device, VDE_IO_WRITE, copies->block[copy],
                                 copies->content + (size_t)copy * LABEL_COPY_BLOCKS * BLOCK_BYTES, LABEL_COPY_BLOCKS));
     return device->ops->flush(device);

@@ -19,8 +19,9 @@ vde_status target_clear(struct vde_device *device, const struct layout *layout);
 
 #define LABEL_COPY_BLOCKS 2u
 struct label_copies {
-    uint64_t block[2]; /* where they belong */
-    uint8_t *content;  /* A, then B, LABEL_COPY_BLOCKS each; aligned */
+    unsigned count;    /* A, B, and in a grown image B once more, near the end */
+    uint64_t block[3]; /* where they belong */
+    uint8_t *content;  /* LABEL_COPY_BLOCKS each; aligned */
 };
 vde_status label_copies_make(const struct label *label, struct label_copies *ret_copies);
 void label_copies_done(struct label_copies *copies);

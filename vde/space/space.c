@@ -21,8 +21,10 @@ static uint64_t overlap(uint64_t from, uint64_t to, const struct region *region)
 uint64_t space_page_total(const struct space *space, uint64_t page)
 {
     uint64_t from = page * BITMAP_BITS, to = from + BITMAP_BITS;
-    return overlap(from, to, layout_region(&space->layout, REGION_HISTORY)) +
-           overlap(from, to, layout_region(&space->layout, REGION_HEAP));
+    uint64_t total = 0;
+    for (unsigned i = 0; i < layout_areas(&space->layout); i++)
+        total += overlap(from, to, layout_area(&space->layout, i));
+    return total;
 }
 
 uint64_t space_slop(uint64_t total)

@@ -88,6 +88,11 @@ vde_status space_mark(struct space *space, uint64_t address, uint64_t blocks, bo
 vde_status space_mark_many(struct space *space, const struct run *runs, size_t count, bool used);
 vde_status space_write(struct space *space, uint64_t sequence, struct superblock *sb);
 
+/* The image grows, under the same lock as checkpoints: first the index gets the pages of `grown`, of which nothing is handed
+ * out yet; when the superblock with the new size is durable, space_grown() makes them free. In between only space_write(). */
+vde_status space_grow(struct space *space, const struct layout *grown);
+void space_grown(struct space *space);
+
 /* After open: runs clear in the current slot and set in the other one of pages that the newest checkpoint wrote: dropped
  * by it, to be released once the next checkpoint is durable. They are busy already. */
 typedef void (*space_run_fn)(void *context, uint64_t address, uint64_t blocks);

@@ -40,13 +40,12 @@ static vde_status read_slot(struct space *space, uint64_t page, unsigned slot, c
     return VDE_OK;
 }
 
-/* Blocks outside history area and heap are never handed out. */
+/* Blocks outside history area and heaps are never handed out. */
 static void mark_static(struct space *space, uint64_t page, uint8_t *busy)
 {
-    static const enum region_kind kinds[] = {REGION_HISTORY, REGION_HEAP};
     uint64_t base = page * BITMAP_BITS, at = base, end = base + BITMAP_BITS;
-    for (unsigned i = 0; i < 2 && at < end; i++) { /* history lies before the heap */
-        const struct region *region = layout_region(&space->layout, kinds[i]);
+    for (unsigned i = 0; i < layout_areas(&space->layout) && at < end; i++) {
+        const struct region *region = layout_area(&space->layout, i);
         uint64_t stop = min_u64(region->block, end);
         if (stop > at)
             bits_set(busy, (uint32_t)(at - base), (uint32_t)(stop - at));

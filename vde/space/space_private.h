@@ -29,6 +29,7 @@ struct space {
     uint16_t *groups;      /* `longest` of GROUP_PAGES pages at a time, an upper bound, too */
     uint64_t total, free, used, reserved, volume_reserved;
     uint64_t cursor[3];    /* by class: where to look first */
+    uint64_t held_page, held_from; /* while the image grows: its last page and end of before */
 };
 
 uint64_t space_page_total(const struct space *space, uint64_t page);

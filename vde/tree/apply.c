@@ -98,7 +98,7 @@ static vde_status select_ops(struct apply *a, const struct tree_root *root, cons
     if (!a->ops)
         return fail_nomem("tree changes");
     for (size_t i = 0; i < count; i++) {
-        VDE_TRY(check_op(&ops[i], a->writer->store->device_blocks));
+        VDE_TRY(check_op(&ops[i], store_blocks(a->writer->store)));
         if (i > 0 && compare(op_key(&ops[i - 1]), op_key(&ops[i])) >= 0)
             return fail_as(VDE_INVAL, "tree changes|change %zu out of order|ascending keys", i);
         bool effect;

@@ -148,7 +148,7 @@ static struct ptr build(struct builder *builder, unsigned level, unsigned count,
     struct page_identity identity = {store->seed, address, builder->tree, builder->writer->birth, level};
     page_build(block, &identity, records, count);
     struct ptr ptr = {address, 1, BLOCK_BYTES, builder->writer->birth, node_checksum(block, store->seed, address)};
-    VDE_ASSERT(node_verify(block, store->seed, builder->tree, ptr, level, store->device_blocks) == VDE_OK);
+    VDE_ASSERT(node_verify(block, store->seed, builder->tree, ptr, level, store_blocks(store)) == VDE_OK);
     return ptr;
 }
 

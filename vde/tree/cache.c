@@ -165,11 +165,11 @@ static void *writable(const struct node *node)
 
 static vde_status fill(const struct tree_store *store, uint64_t tree, struct ptr ptr, unsigned level, struct node *node)
 {
-    if (!ptr_plausible(ptr, store->device_blocks) || ptr.blocks != 1)
+    if (!ptr_plausible(ptr, store_blocks(store)) || ptr.blocks != 1)
         return fail_corrupt("tree %llu node at block %llu|pointer to %u blocks|one block inside the device",
                             (unsigned long long)tree, (unsigned long long)ptr.address, ptr.blocks);
     VDE_TRY(store->read(store->context, ptr, writable(node)));
-    VDE_TRY(node_verify(node->block, store->seed, tree, ptr, level, store->device_blocks));
+    VDE_TRY(node_verify(node->block, store->seed, tree, ptr, level, store_blocks(store)));
     identify(node, tree, ptr, level);
     return VDE_OK;
 }

@@ -139,7 +139,7 @@ static vde_status read_extents(const struct tree_store *store, const void *descr
 vde_status spill_read(const struct tree_store *store, const void *descriptor, size_t size, void **ret_data,
                       size_t *ret_size)
 {
-    VDE_TRY(value_verify(VALUE_SPILLED, descriptor, size, store->device_blocks, "spilled value"));
+    VDE_TRY(value_verify(VALUE_SPILLED, descriptor, size, store_blocks(store), "spilled value"));
     struct disk_spill spill;
     memcpy(&spill, descriptor, sizeof spill);
     size_t raw = le64_get(spill.raw_bytes), stored = le64_get(spill.stored_bytes);

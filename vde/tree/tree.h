@@ -23,8 +23,12 @@ struct tree_store {
     void *context;
     struct node_cache *cache; /* may be shared by many stores; NULL: no cache */
     uint64_t seed;            /* image seed: checksums are XXH3(content, seed ^ address) */
-    uint64_t device_blocks;   /* pointers beyond are damage; 0: not known */
+    uint64_t device_blocks;   /* pointers beyond are damage; 0: not known. Grows while others read it. */
 };
+static inline uint64_t store_blocks(const struct tree_store *store)
+{
+    return __atomic_load_n(&store->device_blocks, __ATOMIC_RELAXED);
+}
 
 /* Making a new version. All nodes and spilled values go through `write`, in any order; the pool flushes later. */
 struct tree_writer {

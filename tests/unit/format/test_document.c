@@ -41,6 +41,7 @@ static const struct field fields[] = {
     FIELD(disk_superblock, alloc_slot), FIELD(disk_superblock, ring), FIELD(disk_superblock, autoclear),
     FIELD(disk_superblock, written_us), FIELD(disk_superblock, meta_nodes), FIELD(disk_superblock, catalog),
     FIELD(disk_superblock, catalog_dead), FIELD(disk_superblock, catalog_dead_blocks),
+    FIELD(disk_superblock, growths), FIELD(disk_superblock, reserved0), FIELD(disk_superblock, grown_blocks),
     FIELD(disk_superblock, reserved), FIELD(disk_superblock, checksum),
     FIELD(disk_ptr, address), FIELD(disk_ptr, blocks), FIELD(disk_ptr, bytes), FIELD(disk_ptr, birth),
     FIELD(disk_ptr, checksum),

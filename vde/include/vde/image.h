@@ -76,6 +76,12 @@ VDE_API vde_status vde_image_close(vde_image *image);
 /* Write a checkpoint now. On VDE_OK all changes acknowledged before the call are in the trees. */
 VDE_API VDE_MUST_CHECK vde_status vde_image_checkpoint(vde_image *image);
 
+/* Make the image larger, while it is in use: to `new_size_bytes`, or (0) to the size of its device, which is asked anew. A file
+ * must have been extended before. Durable when it returns VDE_OK; whatever interrupts it, the image has the old size or the new
+ * one. INVAL: smaller than it is (there is no shrinking), larger than the device, too little to be worth it (less than 1 MiB), or
+ * grown 32 times already. The size that it has, or with 0 a device that has hardly grown, is VDE_OK and changes nothing. */
+VDE_API VDE_MUST_CHECK vde_status vde_image_grow(vde_image *image, uint64_t new_size_bytes);
+
 struct vde_region_info {
     char name[16];        /* "label A", "ring A", "alloc index", "bitmaps", "log", "history", "vault", "heap" ... */
     uint64_t offset_bytes;
@@ -89,7 +95,7 @@ struct vde_image_info {
     uint64_t created_us;
     char features[8][32];         /* names of the feature bits set, empty strings after the last */
     uint32_t region_count;
-    struct vde_region_info regions[24];
+    struct vde_region_info regions[64]; /* those of the format, then those that growing added, as far as there is room */
     struct vde_device_info device;
     uint64_t superblock_sequence;
     uint32_t superblock_copies;   /* valid copies of the newest sequence, 2 when whole */
@@ -104,6 +110,9 @@ struct vde_image_info {
     uint64_t deferred_bytes;      /* freed, reusable after the next checkpoint */
     uint64_t used_bytes;          /* everything allocated, metadata included */
     uint64_t slop_bytes;
+    uint64_t reserved_bytes;      /* kept for preallocated volumes: neither free nor used */
+    uint32_t fill_percent;        /* as df counts: everything taken or promised, of all but the slop; 0 when only probed */
+    uint32_t fill_warning;        /* 80 or 90 when so many percent are reached, else 0 */
     bool read_only;
     bool poisoned;
     /* What this open did. */
