@@ -39,6 +39,7 @@ VERBS = [
             "diff",
             "resize",
             "rename",
+            "defrag",
             "delete",
         )
     ),

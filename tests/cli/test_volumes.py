@@ -207,7 +207,7 @@ class Bytes(VolumeCase):
 
     def test_names_that_are_none(self):
         out = self.path("out")
-        for verb in (("export", out), ("write",), ("map",), ("show",)):
+        for verb in (("export", out), ("write",), ("map",), ("show",), ("defrag",)):
             self.run_fails(FAILED, "NOT_FOUND", "volume", verb[0], self.image, "none", *verb[1:], says="none")
         self.create("disk")
         for verb in (("export", out), ("map",)):
@@ -318,6 +318,19 @@ class Moves(VolumeCase):
         self.run_fails(FAILED, "NOSPC", "volume", "write", self.image, "thin", fill)
         self.store("disk", noise(12 * MIB), 4 * MIB)
         self.assertEqual(self.load("disk", "--offset", "4M"), noise(12 * MIB))
+        self.run_ok("check", self.image)
+
+    def test_defrag_changes_no_byte(self):
+        self.create("disk", "8M")
+        self.store("disk", noise(8 * MIB))
+        content = bytearray(noise(8 * MIB))
+        for index in random.Random(3).sample(range(2048), 60):
+            self.store("disk", noise(4096, index), index * 4096)
+            content[index * 4096 : index * 4096 + 4096] = noise(4096, index)
+        done = self.run_json("volume-defrag", "volume", "defrag", self.image, "disk", "--limit-rate", "64M")
+        self.assertEqual(done["volume"], "disk")
+        self.assertEqual(self.load("disk"), bytes(content))
+        self.assertRegex(self.run_ok("volume", "defrag", self.image, "disk"), r"^rewritten: +\d")
         self.run_ok("check", self.image)
 
 

@@ -6,7 +6,7 @@ _vdectl_verbs()
     case $1 in
     "") echo "format info check capabilities checkpoint copy grow scrub repair rescue dump volume snapshot namespace table file txn delta help" ;;
     dump) echo "superblock log tree alloc stream" ;;
-    volume) echo "create clone list show read write import export map diff resize rename delete" ;;
+    volume) echo "create clone list show read write import export map diff resize rename defrag delete" ;;
     snapshot) echo "create list rollback delete" ;;
     namespace) echo "create list show set drop" ;;
     table) echo "create list show files history add remove evolve diff drop" ;;
@@ -47,6 +47,7 @@ _vdectl_options()
     "volume export") echo "--force --image --backend --snapshot --wait --json --help" ;;
     "volume write") echo "--offset --image --backend --wait --json --help" ;;
     "volume import") echo "--size --compress --prealloc --image --backend --wait --json --help" ;;
+    "volume defrag") echo "--limit-rate --image --backend --wait --bytes --json --help" ;;
     "snapshot create") echo "--image --backend --wait --json --help" ;;
     "snapshot delete") echo "--if-exists --image --backend --wait --json --help" ;;
     "snapshot list") echo "--unique --image --backend --snapshot --wait --bytes --json --help" ;;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_volume_data.c -- vdectl volume read, write, import, export: the bytes of a volume. */
+/* cmd_volume_data.c -- vdectl volume read, write, import, export, defrag: the bytes of a volume. */
 #include "commands.h"
 #include "transfer.h"
 #include "volumes.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
+#define DEFRAG_STEP_BYTES (8u << 20)
 #define SECTOR_BYTES 512u
 
 /* What was moved: quiet for people, an object for programs. */
@@ -234,4 +237,89 @@ const struct cli_command cmd_volume_import = {
     .max_args = 2,
     .options = import_options,
     .run = run_import,
+};
+
+/* --- defrag ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Wait until `bytes` in all, since `start_ms`, are within the rate. */
+static void pace(uint64_t start_ms, uint64_t bytes, uint64_t bytes_per_second)
+{
+    if (bytes_per_second == 0)
+        return;
+    uint64_t due_ms = (uint64_t)((double)bytes * 1000.0 / (double)bytes_per_second), spent_ms = clock_ms() - start_ms;
+    if (due_ms > spent_ms)
+        usleep((useconds_t)((due_ms - spent_ms < 60000 ? due_ms - spent_ms : 60000) * 1000));
+}
+
+static vde_status defrag(vde_volume *volume, uint64_t rate, uint64_t *ret_rewritten)
+{
+    uint64_t offset = 0, passed = 0, start_ms = clock_ms(), size = vde_volume_size(volume);
+    uint64_t step = rate && rate / 4 < DEFRAG_STEP_BYTES ? rate / 4 : DEFRAG_STEP_BYTES;
+    *ret_rewritten = 0;
+    do {
+        uint64_t bytes = 0;
+        vde_status status = vde_volume_defrag(volume, &offset, step ? step : 1, &bytes);
+        if (status != VDE_OK)
+            return status;
+        *ret_rewritten += bytes;
+        passed += bytes;
+        progress_update("defrag", offset ? offset : size, size);
+        pace(start_ms, passed, rate);
+    } while (offset != 0);
+    return VDE_OK;
+}
+
+static int run_defrag(struct cli *cli)
+{
+    uint64_t rate, rewritten = 0;
+    char text[OUT_TEXT];
+    vde_volume *volume = NULL;
+    if (!cli_option_size(cli, "limit-rate", 0, &rate))
+        return CLI_USAGE;
+    vde_status status = cli_open(cli);
+    if (status == VDE_OK)
+        status = vde_volume_open(cli->image, cli->args[0], NULL, &volume);
+    if (status == VDE_OK)
+        status = defrag(volume, rate, &rewritten);
+    progress_done();
+    if (status == VDE_OK)
+        status = vde_volume_flush(volume);
+    int result = CLI_DONE;
+    if (status != VDE_OK) {
+        result = volume_failed(cli, status, cli->args[0]);
+    } else if (cli->json) {
+        json_t *object = json_object();
+        json_put(object, "volume", json_str(cli->args[0]));
+        json_put(object, "rewritten_bytes", json_u64(rewritten));
+        json_print(object);
+    } else {
+        out_field("rewritten", 10, "%s", out_size(cli, rewritten, text));
+    }
+    vde_volume_close(volume);
+    return result;
+}
+
+static const struct cli_option defrag_options[] = {
+    {"limit-rate", "SIZE", "rewrite at most so much a second, like 20M"},
+    {NULL, NULL, NULL},
+};
+
+const struct cli_command cmd_volume_defrag = {
+    .noun = "volume",
+    .verb = "defrag",
+    .arguments = "NAME",
+    .summary = "rewrite what is scattered, so that reading in order is fast again",
+    .flags = CLI_IMAGE | CLI_OPENS | CLI_WRITES | CLI_LONG | CLI_SIZES,
+    .min_args = 1,
+    .max_args = 1,
+    .options = defrag_options,
+    .notes = "What a snapshot or a clone shares is left where it is.",
+    .run = run_defrag,
 };

@@ -10,7 +10,7 @@ extern const struct cli_command cmd_scrub, cmd_repair, cmd_rescue;
 extern const struct cli_command cmd_dump_superblock, cmd_dump_log, cmd_dump_tree, cmd_dump_alloc, cmd_dump_stream;
 extern const struct cli_command cmd_volume_create, cmd_volume_clone, cmd_volume_list, cmd_volume_show, cmd_volume_read,
     cmd_volume_write, cmd_volume_import, cmd_volume_export, cmd_volume_map, cmd_volume_diff, cmd_volume_resize,
-    cmd_volume_rename, cmd_volume_delete;
+    cmd_volume_rename, cmd_volume_defrag, cmd_volume_delete;
 extern const struct cli_command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_rollback, cmd_snapshot_delete;
 extern const struct cli_command cmd_namespace_create, cmd_namespace_list, cmd_namespace_show, cmd_namespace_set,
     cmd_namespace_drop;
