@@ -107,8 +107,10 @@ static void lead(struct gather *gather, struct write_batch *batch)
     lock_take(&gather->lock);
     gather->in_flight--;
     struct write_batch *next = next_turn(gather);
+    bool others = batch->users > 1;
     lock_drop(&gather->lock);
-    futex_set(&batch->done, INT_MAX);
+    if (others)
+        futex_set(&batch->done, INT_MAX);
     if (next)
         futex_set(&next->turn, 1);
 }

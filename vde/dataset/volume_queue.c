@@ -281,7 +281,7 @@ vde_status vde_volume_reap(vde_volume_queue *queue, struct vde_volume_request **
     do {
         bool nothing = !queue->done.first && !queue->hard.first;
         queue_pump(queue, true);
-        uint64_t some = max_u64(1, min_u64(queue->io_in_flight / 4, WAIT_MAX));
+        uint64_t some = queue->patient ? queue->io_in_flight : max_u64(1, min_u64(queue->io_in_flight / 4, WAIT_MAX));
         queue_collect(queue, wait && nothing ? (uint32_t)some : 0);
         queue_pump(queue, true); /* what has become free is used before the caller takes his time */
         harden(queue);
@@ -303,8 +303,10 @@ static vde_status borrow(struct volumes *volumes, struct vde_volume_queue **ret_
         volumes->spare_queue_count--;
     }
     lock_drop(&volumes->spare_lock);
-    if (!queue)
-        return create(volumes, QUEUE_IO_MIN, ret_queue);
+    if (!queue) {
+        VDE_TRY(create(volumes, QUEUE_IO_MIN, &queue));
+        queue->patient = true;
+    }
     *ret_queue = queue;
     return VDE_OK;
 }

@@ -8,8 +8,8 @@
 
 #define QUEUE_DEPTH_MAX 1024u
 #define QUEUE_IO_MIN 64u      /* device requests in flight at least possible */
-#define QUEUE_FLIGHT 4u       /* batches in flight */
-#define QUEUE_FLIGHT_OPEN 2u  /* up to so many, one that is not full goes out with a reap */
+#define QUEUE_FLIGHT 16u      /* batches in flight */
+#define QUEUE_FLIGHT_OPEN 2u  /* with fewer, one that is not full goes out with a reap; with more it gathers */
 #define QUEUE_READY_MAX 16u   /* batches filled and waiting: submit waits when there are more */
 
 /* A list of requests, linked through `internal`. */
@@ -49,6 +49,7 @@ struct vde_volume_queue {
     struct request_list hard;   /* complete when hard_lsn is durable */
     uint64_t hard_lsn;
     bool hard_waited;
+    bool patient;               /* reap waits for everything: there is only one request */
     int fd;
 };
 

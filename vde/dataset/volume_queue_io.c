@@ -153,7 +153,9 @@ void queue_pump(struct vde_volume_queue *queue, bool all)
 {
     if (all && queue->ready_count == 0 && queue->batches_in_flight < QUEUE_FLIGHT_OPEN)
         seal(queue);
+    bool issued = false;
     while (queue->ready && queue->batches_in_flight < QUEUE_FLIGHT) {
+        issued = true;
         struct write_batch *batch = queue->ready;
         queue->ready = batch->next;
         if (!queue->ready)
@@ -163,7 +165,7 @@ void queue_pump(struct vde_volume_queue *queue, bool all)
     }
     bool idle = queue->io_in_flight == queue->unkicked;
     drain_backlog(queue);
-    if (all || idle || queue->unkicked >= KICK_AT)
+    if (idle || issued || queue->unkicked >= KICK_AT)
         kick(queue);
 }
 
@@ -198,7 +200,8 @@ vde_status queue_add_write(struct vde_volume_queue *queue, struct vde_volume_req
     request->internal = NULL;
     *batch->last_request = request;
     batch->last_request = (struct vde_volume_request **)&request->internal;
-    if (credit || batch->blocks >= BATCH_BLOCKS || queue->batches_in_flight + queue->ready_count == 0)
+    bool idle = queue->fd >= 0 && queue->batches_in_flight + queue->ready_count == 0; /* the next reap may be late */
+    if (credit || batch->blocks >= BATCH_BLOCKS || idle)
         seal(queue);
     queue_pump(queue, false);
     return VDE_OK;

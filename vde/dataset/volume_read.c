@@ -8,7 +8,7 @@
 #include "dataset/volume.h"
 
 #define SPARE_MAX 8u
-#define RUN_REQUESTS 32u /* handed to the device at a time */
+#define RUN_REQUESTS 128u /* handed to the device at a time */
 
 void reader_destroy(struct reader *reader)
 {

@@ -149,7 +149,7 @@ VDE_API VDE_MUST_CHECK vde_status vde_volume_queue_create(vde_image *image, uint
 /* All requests must have been reaped. */
 VDE_API void vde_volume_queue_destroy(vde_volume_queue *queue);
 /* Start a request. BUSY: `depth` are in flight. Any other failure of the request itself is told by reap. Small writes are
- * gathered; they go out when enough have come, when the device is idle, or with the next reap. */
+ * gathered; they go out when enough have come, with the next reap, or when the eventfd is in use and the device idle. */
 VDE_API VDE_MUST_CHECK vde_status vde_volume_submit(vde_volume_queue *queue, struct vde_volume_request *request);
 /* Complete up to `max` requests: those with a callback are called back, the others are put into `ret_requests`;
  * *ret_count counts both. With `wait` there is at least one, unless none is in flight. */
