@@ -21,6 +21,16 @@ void copy_progress(const struct copy *copy, unsigned half, uint64_t done, uint64
     copy->opts.progress(copy->opts.context, half * whole + min_u64(bytes, whole), 2 * whole);
 }
 
+static vde_status refuse_small(uint64_t blocks, struct vde_device *device)
+{
+    struct vde_device_info info;
+    device->ops->info(device, &info);
+    if (info.size_bytes / BLOCK_BYTES < blocks)
+        return fail_as(VDE_INVAL, "target|%llu bytes|at least the image's %llu", (unsigned long long)info.size_bytes,
+                       (unsigned long long)blocks * BLOCK_BYTES);
+    return VDE_OK;
+}
+
 /* --- the instant ---------------------------------------------------------------------------------------------------- */
 
 static vde_status refuse_pending(struct vde_image *image)
@@ -46,7 +56,9 @@ static vde_status take_instant(struct copy *copy)
     copy->sb = image->sb;
     copy->label = image->label; /* the image may grow meanwhile */
     copy->layers = layers_pin(image, false, &lsn);
-    vde_status status = copy_bitmaps(copy);
+    vde_status status = refuse_small(copy->label.layout.blocks, copy->target);
+    if (status == VDE_OK)
+        status = copy_bitmaps(copy);
     lock_drop(&image->checkpoint_lock);
     copy->result.lsn = copy->sb.checkpoint_lsn;
     copy->result.size_bytes = copy->label.layout.blocks * BLOCK_BYTES;
@@ -121,17 +133,6 @@ static vde_status copy_all(struct copy *copy)
     return VDE_OK;
 }
 
-static vde_status refuse_small(const struct vde_image *image, struct vde_device *device)
-{
-    struct vde_device_info info;
-    device->ops->info(device, &info);
-    uint64_t bytes = layout_blocks(&image->label.layout) * BLOCK_BYTES;
-    if (info.size_bytes < bytes)
-        return fail_as(VDE_INVAL, "target|%llu bytes|at least the image's %llu", (unsigned long long)info.size_bytes,
-                       (unsigned long long)bytes);
-    return VDE_OK;
-}
-
 vde_status vde_image_copy_device(vde_image *image, struct vde_device *device, const struct vde_copy_opts *opts,
                                  struct vde_copy_result *ret_result)
 {
@@ -139,7 +140,7 @@ vde_status vde_image_copy_device(vde_image *image, struct vde_device *device, co
     struct copy copy = {.image = image, .target = device, .opts = opts ? *opts : defaults};
     if (device == image->device)
         return fail_as(VDE_INVAL, "target|the image's own device|another");
-    VDE_TRY(refuse_small(image, device));
+    VDE_TRY(refuse_small(layout_blocks(&image->label.layout), device)); /* before anything of it is overwritten */
     if (!(copy.opts.flags & VDE_COPY_FORCE))
         VDE_TRY(target_probe(device));
     vde_status status = copy_all(&copy);

@@ -198,6 +198,69 @@ Test(copy, is_one_instant_however_much_is_written_meanwhile)
     expect_copy(target, &content);
 }
 
+/* --- images that grow ----------------------------------------------------------------------------------------------- */
+
+static vde_image *growing(struct vde_device **ret_device, struct content *ret_content)
+{
+    struct vde_format_opts opts = VDE_FORMAT_OPTS_INIT;
+    opts.size_bytes = IMAGE_BYTES;
+    *ret_device = blank(3 * IMAGE_BYTES);
+    OK(vde_image_format_device(*ret_device, &opts));
+    vde_image *image = open_quiet(*ret_device);
+    *ret_content = (struct content){.dataset = new_dataset(image, "d")};
+    add_round(image, ret_content);
+    return image;
+}
+
+Test(copy, an_image_that_grew)
+{
+    struct vde_device *device, *small = blank(IMAGE_BYTES), *target = blank(2 * IMAGE_BYTES);
+    struct content grown;
+    struct vde_copy_result result;
+    vde_image *image = growing(&device, &grown);
+    OK(vde_image_grow(image, 2 * IMAGE_BYTES));
+    for (unsigned i = 0; i < 4; i++)
+        add_round(image, &grown);
+    uint64_t file = write_file(image, IMAGE_BYTES, 9); /* more than fitted before */
+    OK(vde_image_copy_device(image, target, NULL, &result));
+    cr_assert_eq(result.size_bytes, 2 * IMAGE_BYTES);
+    EXPECT(VDE_INVAL, vde_image_copy_device(image, small, NULL, NULL));
+    close_clean(image, device);
+    close_device(small);
+    image = open_quiet(target);
+    cr_assert(file_is(image, file, IMAGE_BYTES, 9));
+    OK(vde_image_close(image));
+    expect_copy(target, &grown);
+}
+
+static void grow_meanwhile(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+    struct writer *writer = context;
+    (void)done_bytes;
+    (void)total_bytes;
+    if (writer->calls++ > 1)
+        return;
+    OK(vde_image_grow(writer->image, (2 + writer->calls) * IMAGE_BYTES / 2 + IMAGE_BYTES / 2));
+    add_round(writer->image, &writer->content);
+}
+
+Test(copy, an_image_that_grows_meanwhile)
+{
+    struct vde_copy_opts opts = VDE_COPY_OPTS_INIT;
+    struct vde_device *device, *target = blank(IMAGE_BYTES);
+    struct writer writer = {.calls = 0};
+    struct content before;
+    vde_image *image = growing(&device, &before);
+    writer.image = image;
+    writer.content = before;
+    opts.progress = grow_meanwhile;
+    opts.context = &writer;
+    OK(vde_image_copy_device(image, target, &opts, NULL));
+    cr_assert_gt(info_of(image).size_bytes, IMAGE_BYTES);
+    close_clean(image, device);
+    expect_copy(target, &before);
+}
+
 /* --- when it goes wrong --------------------------------------------------------------------------------------------- */
 
 Test(copy, cut_off_anywhere_the_target_is_no_image)
