@@ -4,6 +4,7 @@
 #   tests/unit/<layer>/test_<x>.c  unit.<layer>.<x>      tests/cli/test-<x>.{sh,py}      cli.<x>
 #   tests/{model,crash,golden}/*.c <folder>.<x>          tests/interop/test-<x>.{sh,py}  interop.<x>
 #   tests/stress/*.c               stress.<x> (tsan)     tests/abi/test-<x>.sh           abi.<x>
+#   tests/qemu/test_<x>.py         qemu.<x> (extended)
 #   fuzz/fuzz_<x>.c                fuzz.<x> (replay)     tests/lint/test-<x>.{sh,py}     lint.<x>
 #                                                        tools/lint/<x>.sh               lint.<x>
 #
@@ -27,9 +28,10 @@ else()
   set(TEST_CORPORA ${VDE_CORPORA})
 endif()
 set(VDE_VENV ${CMAKE_SOURCE_DIR}/build/venv CACHE PATH "Python environment with deltalake, pyiceberg, pyarrow and ruff")
+set(VDE_KERNEL ${CMAKE_SOURCE_DIR}/build/kernel CACHE PATH "Debian's kernel for a guest, as tools/test --extended fetches it")
 
 set(TEST_ENVIRONMENT VDE_SOURCE_DIR=${CMAKE_SOURCE_DIR} VDE_BUILD_DIR=${CMAKE_BINARY_DIR}
-    VDECTL=${CMAKE_BINARY_DIR}/vdectl VDE_TEST_DATA=${TESTS}/data VDE_VENV=${VDE_VENV}
+    VDECTL=${CMAKE_BINARY_DIR}/vdectl VDE_TEST_DATA=${TESTS}/data VDE_VENV=${VDE_VENV} VDE_KERNEL=${VDE_KERNEL}
     VDE_PYTHON=${VDE_VENV}/bin/python3 VDE_CC=${CMAKE_C_COMPILER} VDE_SANITIZE=${VDE_SANITIZE}
     "PATH=$ENV{PATH}" PYTHONDONTWRITEBYTECODE=1)
 if(TEST_CORPORA)
@@ -47,6 +49,7 @@ set(TIMEOUT_fuzz 300)
 set(TIMEOUT_abi 600)
 set(TIMEOUT_lint 900)
 set(TIMEOUT_mutation 7200)
+set(TIMEOUT_qemu 1200)
 
 set(RUN_CHECKED)
 if(EXISTS ${TESTS}/support/run-checked.sh)
@@ -196,7 +199,7 @@ endif()
 foreach(kind model crash golden bench)
   vde_test_folder(${kind} ${kind} ${TESTS}/${kind})
 endforeach()
-foreach(kind cli interop abi lint mutation)
+foreach(kind cli interop abi lint mutation qemu)
   vde_script_folder(${kind} ${TESTS}/${kind})
 endforeach()
 

@@ -11,6 +11,10 @@ PACKAGES_BUILD='cmake ninja-build gcc libc6-dev pkg-config liburing-dev libaio-d
 PACKAGES_TEST='g++ clang clang-tidy libclang-rt-14-dev cppcheck shellcheck universal-ctags libcriterion-dev mandoc
     ca-certificates nbdkit libnbd-bin qemu-utils fio e2fsprogs xfsprogs mount'
 
+# What the long lanes need on top: a guest with an NVMe drive, and a drive that logs what is written to it.
+# shellcheck disable=SC2034
+PACKAGES_EXTENDED='qemu-system-x86 qemu-system-common busybox-static cpio dmsetup'
+
 # missing_packages <package>...: prints those that are not installed.
 missing_packages() {
     local package
@@ -40,6 +44,25 @@ need_packages() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null || return 1
     # shellcheck disable=SC2086
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing </dev/null || return 1
+}
+
+# fetch_kernel <folder>: Debian's kernel for a guest, kept between runs: vmlinuz and the modules around NVMe and device
+# mapper. It is unpacked and not installed, so that this machine's boot loader never hears of it.
+fetch_kernel() {
+    local folder=$1 package
+    [ -e "$folder/vmlinuz" ] && return 0
+    package=$(apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: //p' | head -n 1)
+    [ -n "$package" ] || { echo "apt knows no package linux-image-amd64" >&2 && return 1; }
+    rm -rf "$folder" "$folder.new"
+    mkdir -p "$folder.new"
+    (
+        cd "$folder.new" && apt-get download -q "$package" &&
+            dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards '*/boot/vmlinuz-*' '*/kernel/drivers/nvme/*' \
+                '*/kernel/drivers/md/*' '*/kernel/drivers/dax/*' '*/kernel/lib/*' '*/kernel/crypto/*' \
+                '*/kernel/block/*' '*/kernel/arch/x86/crypto/*' &&
+            rm ./*.deb && mv boot/vmlinuz-* vmlinuz
+    ) || return 1
+    mv "$folder.new" "$folder"
 }
 
 # make_venv <folder> <requirements file>: a Python environment with exactly these packages, kept between runs.
