@@ -118,9 +118,9 @@ class Copy(TableCase):
         self.run_ok("format", big, "--size", "512M")
         self.run_ok("namespace", "create", big, "ns")
         self.run_ok("table", "create", big, "ns.t", "--schema", "id BIGINT")
-        self.run_ok("file", "put", big, "ns.t", "x", self.write("x", random.Random(1).randbytes(200 * MIB)))
+        self.run_ok("file", "put", big, "ns.t", "x", self.write("x", random.Random(1).randbytes(100 * MIB)))
         process = self.start("copy", big, self.copy)
-        while not os.path.exists(self.copy) or os.stat(self.copy).st_blocks * 512 < 60 * MIB:
+        while not os.path.exists(self.copy) or os.stat(self.copy).st_blocks * 512 < 40 * MIB:
             self.assertIsNone(process.poll(), "the copy was faster than expected")
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
