@@ -12,6 +12,7 @@
 #include "check/checker.h"
 
 #define PACE_MIN_US 1000u
+#define WINDOW_BLOCKS 16u
 #define PACE_MAX_US 1000000u
 
 vde_status check_note(struct checker *c, vde_status status)
@@ -106,8 +107,28 @@ static vde_status read_singly(struct checker *c, uint64_t block, uint8_t *buffer
     return VDE_OK;
 }
 
+/* Nodes that were written together lie together: a window around one is read at once, and kept for a while. */
+static bool read_window(struct checker *c, uint64_t block, void *buffer)
+{
+    uint64_t number = block / WINDOW_BLOCKS;
+    struct check_window *window = &c->windows[number % CHECK_WINDOWS];
+    if ((number + 1) * WINDOW_BLOCKS > c->device_blocks)
+        return false;
+    if (!window->bytes && !(window->bytes = aligned_alloc(BLOCK_BYTES, (size_t)WINDOW_BLOCKS * BLOCK_BYTES)))
+        return false;
+    if (!window->filled || window->number != number) {
+        window->filled = read_blocks(c, number * WINDOW_BLOCKS, window->bytes, WINDOW_BLOCKS) == VDE_OK;
+        window->number = number;
+    }
+    if (window->filled)
+        memcpy(buffer, window->bytes + block % WINDOW_BLOCKS * BLOCK_BYTES, BLOCK_BYTES);
+    return window->filled;
+}
+
 vde_status check_read(struct checker *c, uint64_t block, void *buffer, uint64_t blocks)
 {
+    if (blocks == 1 && read_window(c, block, buffer))
+        return VDE_OK;
     vde_status status = read_blocks(c, block, buffer, blocks);
     return status == VDE_IO && (c->opts.flags & VDE_CHECK_SCRUB) ? read_singly(c, block, buffer, blocks) : status;
 }
@@ -178,6 +199,8 @@ void check_end(struct checker *c)
     marks_done(&c->marks);
     blockset_done(&c->dead);
     blockset_done(&c->version);
+    for (unsigned i = 0; i < CHECK_WINDOWS; i++)
+        free(c->windows[i].bytes);
     free(c->extent);
     free(c->block);
 }

@@ -18,6 +18,13 @@
 #include "format/node.h"
 #include "format/superblock.h"
 
+#define CHECK_WINDOWS 128u
+struct check_window {
+    uint8_t *bytes;    /* NULL: not used yet */
+    uint64_t number;
+    bool filled;
+};
+
 struct checker {
     struct vde_device *device;
     struct vde_check_opts opts;
@@ -32,6 +39,7 @@ struct checker {
     struct blockset version;  /* reached by the version at hand */
     uint64_t walk_findings;   /* those about trees and records */
     uint64_t revisits;        /* nodes known already that were walked once more */
+    struct check_window windows[CHECK_WINDOWS]; /* what single blocks were read from */
     uint8_t *block;           /* one block, for whoever reads one */
     uint8_t *extent;          /* content of the extent read last */
     size_t extent_capacity;
