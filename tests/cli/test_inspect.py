@@ -353,6 +353,19 @@ class Volumes(InspectCase):
         self.assertFalse(disk["complete"])
         self.assertEqual(len((folder / "disk.raw").read_bytes()), len(self.disk))
 
+    def test_rescue_of_an_image_that_grew(self):
+        self.run_ok("grow", self.image, "--size", "64M")
+        later = random.Random(8).randbytes(30 * MIB)
+        self.run_ok("volume", "import", self.image, "later", self.write("later", later))
+        self.assertTrue(self.run_json("scrub", "scrub", self.image)["clean"])
+        alloc = self.run_json("dump-alloc", "dump", "alloc", self.image)
+        self.assertEqual(sum(page["used_blocks"] for page in alloc["pages"]), alloc["used_blocks"])
+        self.rings()
+        folder, report = self.rescued()
+        self.assertEqual((report["volumes"], report["incomplete"]), (4, 0))
+        self.assertEqual((folder / "later.raw").read_bytes(), later)
+        self.expect_everything(folder)
+
     def test_rescue_refusals(self):
         self.run_fails(FAILED, "EXISTS", "rescue", self.image, str(self.folder), says="not empty")
         noise = self.write("noise", random.Random(1).randbytes(8 * MIB))

@@ -240,6 +240,17 @@ static vde_status guess_label(struct rescue *r)
                                               (unsigned long long)r->source.device_blocks) : status;
 }
 
+/* How the image grew is in the superblocks: without one all behind the formatted size may be heap. */
+static void assume_growth(struct rescue *r)
+{
+    struct layout *layout = &r->source.label.layout;
+    if (r->source.has_superblock || layout->growths || r->source.device_blocks <= layout->blocks)
+        return;
+    layout->growth[0].heap = (struct region){REGION_HEAP, layout->blocks, r->source.device_blocks - layout->blocks};
+    layout->growths = 1;
+    layout->blocks = r->source.device_blocks;
+}
+
 vde_status rescue_scan(struct rescue *r)
 {
     for (uint64_t at = 0; at < r->source.device_blocks; at += SCAN_BLOCKS) {
@@ -249,6 +260,7 @@ vde_status rescue_scan(struct rescue *r)
     }
     if (r->node_count && !r->source.has_label)
         VDE_TRY(guess_label(r));
+    assume_growth(r);
     keep_own(r);
     return r->node_count ? find_frames(r) : VDE_OK;
 }
