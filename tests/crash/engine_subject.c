@@ -28,6 +28,21 @@ static vde_status open_engine(struct vde_device *device, void **ret_handle)
     return VDE_OK;
 }
 
+static vde_status open_read(struct vde_device *device, void **ret_handle)
+{
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    vde_image *image;
+    opts.flags = VDE_OPEN_READ_ONLY;
+    VDE_TRY(vde_image_open_device(device, &opts, &image));
+    *ret_handle = image;
+    return VDE_OK;
+}
+
+static vde_image *image_of(void *handle)
+{
+    return handle;
+}
+
 static vde_status close_engine(void *handle)
 {
     return vde_image_close(handle);
@@ -351,9 +366,10 @@ static bool probed(void *handle, unsigned number)
 }
 
 const struct subject engine_subject = {
-    .name = "engine", .kinds = ENGINE_KINDS, .kind_names = kind_names, .model_size = sizeof(struct engine_model),
-    .image_bytes = VDE_IMAGE_MIN_BYTES, .open = open_engine, .close = close_engine, .setup = setup, .enabled = enabled,
-    .apply = apply, .matches = matches, .probe = probe, .probed = probed,
+    .name = "engine", .kinds = ENGINE_KINDS, .kind_names = kind_names, .reopen = REOPEN,
+    .model_size = sizeof(struct engine_model), .image_bytes = VDE_IMAGE_MIN_BYTES, .open = open_engine,
+    .close = close_engine, .setup = setup, .enabled = enabled, .apply = apply, .matches = matches, .image = image_of,
+    .open_read = open_read, .probe = probe, .probed = probed,
 };
 
 const unsigned engine_workload[] = {

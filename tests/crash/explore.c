@@ -61,19 +61,34 @@ static struct vde_device *make_base(const struct subject *s, unsigned flags, voi
     return device;
 }
 
-/* The operations ahead of the last one change the model; false when one of them does nothing in its state. */
+/* Do operation `i`, which makes the next state; only its being durable makes the ones before illegal. */
+static vde_status run_one(struct explorer *e, void **handle, struct tap *tap, unsigned i)
+{
+    memcpy(e->states[i + 1], e->states[i], e->subject->model_size);
+    e->newest = i + 1;
+    return e->subject->apply(handle, &tap->device, e->states[i + 1], e->kinds[i], i);
+}
+
+static void completed(struct explorer *e, unsigned i)
+{
+    if (!e->subject->durable || e->subject->durable(e->kinds[i]))
+        e->oldest = i + 1;
+}
+
+/* The operations ahead of the last one; false when one of them does nothing in its state. */
 static bool run_prefix(struct explorer *e, void **handle, struct tap *tap)
 {
     const struct subject *s = e->subject;
     for (unsigned i = 0; i + 1 < e->length; i++) {
-        if (!s->enabled(e->before, e->kinds[i]))
+        if (!s->enabled(e->states[i], e->kinds[i]))
             return false;
-        if (s->apply(handle, &tap->device, e->before, e->kinds[i], i) != VDE_OK) {
+        if (run_one(e, handle, tap, i) != VDE_OK) {
             explore_violation(e, 0, 0, "an operation failed", vde_last_error()->text);
             return false;
         }
+        completed(e, i);
     }
-    return s->enabled(e->before, e->kinds[e->length - 1]);
+    return s->enabled(e->states[e->length - 1], e->kinds[e->length - 1]);
 }
 
 static void run_sequence(struct explorer *e, struct vde_device *base, const void *base_model)
@@ -82,7 +97,8 @@ static void run_sequence(struct explorer *e, struct vde_device *base, const void
     struct vde_device *device;
     struct tap tap;
     void *handle;
-    memcpy(e->before, base_model, s->model_size);
+    memcpy(e->states[0], base_model, s->model_size);
+    e->oldest = e->newest = 0;
     if (simulated_clone(base, &device) != VDE_OK)
         die("clone");
     tap_init(&tap, device);
@@ -90,13 +106,12 @@ static void run_sequence(struct explorer *e, struct vde_device *base, const void
         die("open of the base image");
     if (run_prefix(e, &handle, &tap)) {
         unsigned kind = e->kinds[e->length - 1], previous = e->length > 1 ? e->kinds[e->length - 2] : START;
-        memcpy(e->after, e->before, s->model_size);
         tap.armed = true;
-        if (s->apply(&handle, &tap.device, e->after, kind, e->length - 1) != VDE_OK)
+        if (run_one(e, &handle, &tap, e->length - 1) != VDE_OK)
             explore_violation(e, 0, 0, "the operation failed", vde_last_error()->text);
         tap.armed = false;
         char why[EXPLORE_WHY];
-        if (handle && !s->matches(handle, e->after, why))
+        if (handle && !s->matches(handle, e->states[e->length], why))
             explore_violation(e, 0, 0, "contents right after the operation", why);
         size_t during = tap.count;
         tap_capture_now(&tap);
@@ -104,8 +119,8 @@ static void run_sequence(struct explorer *e, struct vde_device *base, const void
         e->totals->cuts += tap.count;
         e->totals->cut_count[previous][kind] += tap.count;
         for (size_t i = 0; i < tap.count; i++) {
-            if (i == during) /* the operation was acknowledged: only the state after it is legal now */
-                memcpy(e->before, e->after, s->model_size);
+            if (i == during) /* the operation was acknowledged */
+                completed(e, e->length - 1);
             explore_verify(e, tap.captured[i], i + 1, 0);
         }
         tap.count = 0; /* taken */
@@ -140,14 +155,14 @@ static void work(const struct subject *s, const struct explore_options *o, struc
     *e = (struct explorer){.subject = s, .options = o, .totals = totals, .random = o->seed * 1000 + job};
     struct vde_device *bases[2] = {make_base(s, 0, model), make_base(s, SIMULATED_FUA, model + EXPLORE_MODEL_MAX)};
     uint64_t number = 0;
-    for (unsigned length = 1; length <= o->depth; length++) {
+    for (unsigned length = o->from; length <= o->depth; length++) {
         uint64_t count = 1;
         for (unsigned i = 0; i < length; i++)
             count *= s->kinds;
         for (uint64_t index = 0; index < count; index++, number++) {
             if (number % o->jobs != job || !decode(e, length, index))
                 continue;
-            if (length == EXPLORE_DEPTH && o->every > 1 && splitmix(&(uint64_t){index + o->seed}) % o->every != 0)
+            if (length == o->depth && o->every > 1 && splitmix(&(uint64_t){index + o->seed}) % o->every != 0)
                 continue;
             /* Both kinds of drive for short sequences, one of them for the long ones. */
             for (unsigned drive = 0; drive < 2; drive++)
@@ -255,9 +270,14 @@ void explore_parse(int argc, char **argv, struct explore_options *o)
         if (strcmp(name, "--only") == 0 && value) {
             o->jobs = 1;
             o->least = 0;
-            sscanf(value, "%d,%d,%d", &o->only[0], &o->only[1], &o->only[2]);
+            o->from = 1;
+            o->depth = EXPLORE_DEPTH;
+            o->every = 1;
+            sscanf(value, "%d,%d,%d,%d", &o->only[0], &o->only[1], &o->only[2], &o->only[3]);
         } else if (strcmp(name, "--jobs") == 0) {
             o->jobs = (unsigned)number_of(value);
+        } else if (strcmp(name, "--from") == 0) {
+            o->from = (unsigned)number_of(value);
         } else if (strcmp(name, "--depth") == 0) {
             o->depth = (unsigned)number_of(value);
         } else if (strcmp(name, "--every") == 0) {
@@ -271,11 +291,11 @@ void explore_parse(int argc, char **argv, struct explore_options *o)
         } else if (strcmp(name, "--seed") == 0) {
             o->seed = number_of(value);
         } else {
-            fprintf(stderr, "usage: %s [--jobs N] [--depth N] [--every N] [--modes N] [--again N] [--least N] [--seed N] "
-                    "[--only A,B,C]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--jobs N] [--from N] [--depth N] [--every N] [--modes N] [--again N] [--least N] [--seed N] "
+                    "[--only A,B,C,D]\n", argv[0]);
             exit(2);
         }
     }
-    if (o->jobs == 0 || o->depth == 0 || o->depth > EXPLORE_DEPTH || o->modes == 0 || o->modes > 5 || o->every == 0)
+    if (o->jobs == 0 || o->from == 0 || o->from > o->depth || o->depth > EXPLORE_DEPTH || o->modes == 0 || o->modes > 5 || o->every == 0)
         exit(2);
 }

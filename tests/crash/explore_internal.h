@@ -32,8 +32,9 @@ struct explorer {
     /* the sequence at hand */
     unsigned kinds[EXPLORE_DEPTH];
     unsigned length;
-    _Alignas(16) uint8_t before[EXPLORE_MODEL_MAX];
-    _Alignas(16) uint8_t after[EXPLORE_MODEL_MAX];
+    /* states[i]: after i of its operations; those from `oldest` to `newest` are legal */
+    unsigned oldest, newest;
+    _Alignas(16) uint8_t states[EXPLORE_DEPTH + 1][EXPLORE_MODEL_MAX];
 };
 
 uint64_t explore_random(struct explorer *e);

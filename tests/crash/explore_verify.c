@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* explore_verify.c -- one crash image: is it damaged, does it open, is it one of the two legal states, does it go on. */
+/* explore_verify.c -- one crash image: is it damaged, does it open, is it one of the legal states, does it go on. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,19 +74,18 @@ static bool fail_status(struct verify *v, const char *where)
     return fail(v, where);
 }
 
-/* Which of the two legal states the image shows: 0 before, 1 after the operation in flight; -1 neither. */
+/* Which of the legal states the image shows; -1: none. */
 static int which_state(struct verify *v, void *handle)
 {
     struct explorer *e = v->e;
     char other[EXPLORE_WHY];
-    if (e->subject->matches(handle, e->before, v->why))
-        return 0;
-    if (e->subject->matches(handle, e->after, other))
-        return 1;
+    for (unsigned i = e->oldest; i <= e->newest; i++)
+        if (e->subject->matches(handle, e->states[i], i == e->oldest ? v->why : other))
+            return (int)i;
     v->why[200] = '\0';
     size_t used = strlen(v->why);
-    if (memcmp(e->before, e->after, e->subject->model_size) != 0)
-        snprintf(v->why + used, sizeof v->why - used, " / after it: %.150s", other);
+    if (e->oldest < e->newest && memcmp(e->states[e->oldest], e->states[e->newest], e->subject->model_size) != 0)
+        snprintf(v->why + used, sizeof v->why - used, " / the newest: %.150s", other);
     return -1;
 }
 
@@ -94,7 +93,7 @@ static int which_state(struct verify *v, void *handle)
 static bool verify_further(struct verify *v, struct vde_device *device, int state)
 {
     const struct subject *s = v->e->subject;
-    const void *model = state ? v->e->after : v->e->before;
+    const void *model = v->e->states[state];
     void *handle;
     run_check(device, v->why);
     if (v->why[0])
@@ -149,7 +148,9 @@ static void verify_image(struct verify *v, struct vde_device *device)
     struct explorer *e = v->e;
     struct totals *t = e->totals;
     uint64_t image = simulated_hash(device);
-    uint64_t expectation = checksum(e->before, e->subject->model_size, checksum(e->after, e->subject->model_size, 7));
+    uint64_t expectation = 7;
+    for (unsigned i = e->oldest; i <= e->newest; i++)
+        expectation = checksum(e->states[i], e->subject->model_size, expectation);
     if (!seen_add(&e->seen, image ^ expectation))
         return;
     uint64_t at = __atomic_fetch_add(&t->hash_count, 1, __ATOMIC_RELAXED);

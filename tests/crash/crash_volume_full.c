@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Power cuts on an image that has room for a few blocks only: requests are refused whole, what frees space always works.
+ * ctest: timeout=1200 processors=2 */
+#include "volume_subject.h"
+
+int main(int argc, char **argv)
+{
+    struct explore_options options = EXPLORE_OPTIONS_INIT;
+    options.every = 20;
+    options.again_every = 8;
+    options.least = 20000;
+    explore_parse(argc, argv, &options);
+    return explore(&full_volume_subject, &options);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Power cuts during the last of four operations on volumes: a sample of all such sequences, another one for each --seed.
+ * ctest: timeout=1200 processors=2 */
+#include "volume_subject.h"
+
+int main(int argc, char **argv)
+{
+    struct explore_options options = EXPLORE_OPTIONS_INIT;
+    options.from = options.depth = 4;
+    options.every = 300;
+    options.again_every = 8;
+    options.least = 30000;
+    explore_parse(argc, argv, &options);
+    return explore(&volume_subject, &options);
+}
