@@ -72,6 +72,9 @@ class Copy(TableCase):
         self.assertEqual(os.stat(large).st_size, 100 * MIB)
         self.assertEqual(self.describe(large), self.describe(self.image))
         self.run_ok("check", large)
+        self.run_ok("grow", large)
+        self.assertEqual(self.run_json("info", "info", large)["size_bytes"], 100 * MIB)
+        self.run_ok("check", large)
 
     def test_refusals(self):
         self.run_fails(FAILED, "INVAL", "copy", self.image, self.image, says="the image itself")

@@ -111,7 +111,8 @@ const struct cli_command cmd_copy = {
     .max_args = 1,
     .options = options,
     .notes = "The copy is an image of the same size with everything in it: tables, versions, files, streams, volumes,\n"
-             "snapshots, clones. Only what is in use is copied, so a file becomes sparse; a device may be larger.\n"
+             "snapshots, clones. Only what is in use is copied, so a file becomes sparse. A device may be larger:\n"
+             "vdectl grow makes use of the rest.\n"
              "It has the same uuid: a copy replaces the image, the two are not to be mistaken for one another.\n"
              "Snapshots of the image are read from the copy with --snapshot, as from the image itself.\n"
              "Until every checksum of it was verified DEST is no image and does not open.\n"

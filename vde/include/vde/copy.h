@@ -10,6 +10,7 @@
  * that is lost; but the two must not be taken for one another where both are attached.
  *
  * Size: the copy is as large as the image. The target file or device may be larger, not smaller; a file becomes sparse.
+ * vde_image_grow() makes use of what a larger one has left.
  *
  * Interruption: the labels are written last, when everything was verified. Before, the target is no image and does not open.
  *
