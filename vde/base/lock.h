@@ -13,6 +13,7 @@ enum lock_rank {
     LOCK_GATE,           /* append + apply; the cut */
     LOCK_GROUP,          /* the open commit group */
     LOCK_VIEWS,          /* list of pinned views and layer references */
+    LOCK_PREALLOC,       /* what preallocated volumes may still take */
     LOCK_SPACE,          /* bitmaps, reservations */
     LOCK_CACHE,          /* node cache shard */
     LOCK_QUEUE,          /* completion queue */

@@ -3,6 +3,7 @@
  * the snapshot's tree, so that one that no checkpoint has merged yet is merged first. */
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "dataset/snapshot.h"
 #include "dataset/volume.h"
@@ -71,6 +72,12 @@ static vde_status roll_back(vde_image *image, uint64_t dataset, const char *name
     if (status == VDE_OK)
         status = vde_txn_commit(txn, &commit);
     vde_txn_destroy(txn);
+    if (status == VDE_OK && base.volume.flags & VOLUME_PREALLOC) {
+        uint64_t blocks = div_up(base.volume.size_bytes, BLOCK_BYTES);
+        prealloc_drop(image, dataset);
+        vde_status kept = prealloc_reserve(image, dataset, blocks - min_u64(blocks, base.snapshot.mapped_blocks));
+        (void)kept; /* without room it is thin until the next open */
+    }
     return status;
 }
 
@@ -96,6 +103,7 @@ static vde_status build_clone(vde_txn *txn, const struct base *base, uint64_t id
     struct volume_record volume = base->volume;
     volume.size_bytes = base->snapshot.size_bytes;
     volume.created_us = image_now_us(txn->image);
+    volume.flags &= ~VOLUME_PREALLOC; /* what it shares would have to be kept free for it once more */
     VDE_TRY(volume_name_put(txn, new_name, id));
     VDE_TRY(txn_dataset_create(txn, &record));
     return put_size(txn, id, &volume);

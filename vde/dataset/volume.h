@@ -96,6 +96,8 @@ size_t volume_name_key(uint8_t *key, const char *name);
 vde_status volume_look_up(struct vde_image *image, const char *name, uint64_t *ret_id, struct volume_record *ret_record);
 vde_status volume_put_record(vde_txn *txn, uint64_t id, const struct volume_record *record);
 vde_status volume_check_size(uint64_t size_bytes);
+/* prealloc_reserve(), with checkpoints that may bring space. */
+vde_status volume_keep_space(struct vde_image *image, uint64_t id, uint64_t blocks);
 /* The id of a volume, durable or not. */
 vde_status volume_find(struct vde_image *image, const char *name, uint64_t *ret_id);
 /* Add the name to a transaction; EXISTS. names_lock held. */
@@ -182,6 +184,8 @@ struct write_batch {
     vde_txn *txn;
     struct write_unit units[BATCH_ROOM];
     uint32_t unit_count, blocks, used; /* logical blocks, blocks of the buffer */
+    uint64_t prealloc;          /* the preallocated volume that it writes to; never mixed with others */
+    uint64_t covered, taken;    /* blocks that are not mapped yet: still to be allocated, taken from what is kept for it */
     struct write_piece pieces[BATCH_ROOM];
     uint32_t piece_count;
     vde_le64 checksums[BATCH_ROOM]; /* of each unit */
@@ -246,6 +250,9 @@ vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t bloc
  * `end`: bytes that the volume must have when it is published. */
 vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t end,
                      uint64_t *ret_lsn);
+
+/* volume_prealloc.c: how many of the blocks in the batch are not mapped yet. */
+vde_status batch_count_covered(struct write_batch *batch);
 
 /* volume_write.c */
 vde_status volume_write_at(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t *ret_lsn);

@@ -77,9 +77,8 @@ static vde_status check_opts(const struct vde_volume_opts *opts)
     return volume_check_size(opts->size_bytes);
 }
 
-static vde_status create(vde_txn *txn, const char *name, const struct vde_volume_opts *opts)
+static vde_status create(vde_txn *txn, uint64_t id, const char *name, const struct vde_volume_opts *opts)
 {
-    uint64_t id = vde_id_reserve(txn->image);
     struct volume_record record = {.size_bytes = opts->size_bytes,
                                    .created_us = image_now_us(txn->image),
                                    .flags = opts->flags & VDE_VOLUME_PREALLOC ? VOLUME_PREALLOC : 0,
@@ -90,6 +89,15 @@ static vde_status create(vde_txn *txn, const char *name, const struct vde_volume
     return volume_put_record(txn, id, &record);
 }
 
+vde_status volume_keep_space(struct vde_image *image, uint64_t id, uint64_t blocks)
+{
+    unsigned tries = 0;
+    vde_status status = prealloc_reserve(image, id, blocks);
+    while (status == VDE_NOSPC && space_may_come(image, &tries))
+        status = prealloc_reserve(image, id, blocks);
+    return status;
+}
+
 vde_status vde_volume_create(vde_image *image, const char *name, const struct vde_volume_opts *opts)
 {
     vde_txn *txn;
@@ -97,7 +105,15 @@ vde_status vde_volume_create(vde_image *image, const char *name, const struct vd
     VDE_TRY(check_opts(opts));
     VDE_TRY(vde_txn_create(image, &txn));
     lock_take(&image->names_lock);
-    vde_status status = commit(txn, create(txn, name, opts));
+    uint64_t id = vde_id_reserve(image);
+    vde_status status = opts->flags & VDE_VOLUME_PREALLOC
+                            ? volume_keep_space(image, id, div_up(opts->size_bytes, BLOCK_BYTES))
+                            : VDE_OK;
+    if (status == VDE_OK)
+        status = create(txn, id, name, opts);
+    status = commit(txn, status);
+    if (status != VDE_OK && status != VDE_COMMIT_UNKNOWN)
+        prealloc_drop(image, id);
     lock_drop(&image->names_lock);
     return status;
 }
@@ -121,6 +137,8 @@ static vde_status delete_locked(struct vde_image *image, const char *name)
             status = vde_txn_dataset_drop(txn, id);
         status = commit(txn, status);
     }
+    if (status == VDE_OK)
+        prealloc_drop(image, id);
     volume_unclaim(image, id);
     return status;
 }

@@ -19,13 +19,23 @@ void batch_destroy(struct write_batch *batch)
     free(batch);
 }
 
+/* What was allocated and not published goes back. */
+static void give_up(struct write_batch *batch)
+{
+    if (!batch->txn->submitted && batch->taken > 0)
+        prealloc_restore(batch->volumes->image, batch->prealloc, batch->taken);
+    batch->taken = 0;
+    txn_reset(batch->txn);
+}
+
 /* As new, with its memory. An allocation that was not published is given back. */
 static void clear(struct write_batch *batch)
 {
-    txn_reset(batch->txn);
+    give_up(batch);
     batch->next = NULL;
     batch->unit_count = batch->blocks = batch->used = batch->piece_count = batch->expected_count = batch->unmap_count = 0;
     batch->extra = NULL;
+    batch->prealloc = batch->covered = 0;
     batch->credit = NULL;
     batch->lsn = 0;
     batch->status = VDE_OK;
@@ -93,6 +103,9 @@ bool batch_fits(const struct write_batch *batch, const struct open_volume *volum
                 bool frame)
 {
     if (batch->blocks > 0 && batch->blocks + blocks > BATCH_BLOCKS)
+        return false;
+    if (batch->unit_count > 0 && batch->units[0].volume != volume &&
+        (batch->units[0].volume->flags | volume->flags) & VOLUME_PREALLOC)
         return false;
     for (uint32_t i = 0; i < batch->unit_count; i++) {
         const struct write_unit *unit = &batch->units[i];
@@ -200,31 +213,55 @@ static vde_status unpack_frames(struct write_batch *batch)
 
 /* --- a place on the device ----------------------------------------------------------------------------------------- */
 
+/* A run of the device for the units from `first` on. */
+static vde_status allocate_run(struct write_batch *batch, uint32_t first, uint64_t *ret_address, uint32_t *ret_blocks,
+                               uint32_t *ret_taken)
+{
+    struct vde_image *image = batch->volumes->image;
+    uint32_t want = batch->used - batch->units[first].at, min = batch->units[first].stored;
+    *ret_taken = 0;
+    if (batch->prealloc)
+        return prealloc_allocate(image, batch->prealloc, batch->covered - batch->taken, want, min, ret_address, ret_blocks,
+                                 ret_taken);
+    enum space_limit limit = batch->credit && *batch->credit > 0 ? SPACE_CHECKPOINT : SPACE_NORMAL;
+    VDE_TRY(space_allocate_run(image->space, SPACE_DATA, limit, want, min, ret_address, ret_blocks));
+    return VDE_OK;
+}
+
+/* The allocation stands: pay for it out of what was reserved. */
+static void pay(struct write_batch *batch, uint32_t blocks)
+{
+    uint64_t paid = batch->credit && !batch->prealloc ? min_u64(*batch->credit, blocks) : 0;
+    if (paid > 0) {
+        space_unreserve(batch->volumes->image->space, paid);
+        *batch->credit -= paid;
+    }
+}
+
 /* One more piece, for as many units from `first` on as fit into it. */
 static vde_status allocate_piece(struct write_batch *batch, uint32_t first, uint32_t *ret_units)
 {
-    struct space *space = batch->volumes->image->space;
-    uint32_t at = batch->units[first].at, blocks, take = 0, count = 0;
+    struct vde_image *image = batch->volumes->image;
+    uint32_t at = batch->units[first].at, blocks, taken, take = 0, count = 0;
     uint64_t address;
-    enum space_limit limit = batch->credit && *batch->credit > 0 ? SPACE_CHECKPOINT : SPACE_NORMAL;
-    VDE_TRY(space_allocate_run(space, SPACE_DATA, limit, batch->used - at, batch->units[first].stored, &address,
-                               &blocks));
+    VDE_TRY(allocate_run(batch, first, &address, &blocks, &taken));
     for (; first + count < batch->unit_count && take + batch->units[first + count].stored <= blocks; count++) {
         batch->units[first + count].piece = (uint16_t)batch->piece_count;
         take += batch->units[first + count].stored;
     }
+    batch->taken += taken;
     if (take < blocks)
-        space_release(space, address + take, blocks - take);
+        space_release(image->space, address + take, blocks - take);
+    if (taken > take) {
+        prealloc_restore(image, batch->prealloc, taken - take);
+        batch->taken -= taken - take;
+    }
     vde_status status = txn_own_extent(batch->txn, address, take);
     if (status != VDE_OK) {
-        space_release(space, address, take);
+        space_release(image->space, address, take);
         return status;
     }
-    if (limit == SPACE_CHECKPOINT) {
-        uint64_t paid = min_u64(*batch->credit, take);
-        space_unreserve(space, paid);
-        *batch->credit -= paid;
-    }
+    pay(batch, take);
     batch->pieces[batch->piece_count++] = (struct write_piece){address, at, take};
     *ret_units = count;
     return VDE_OK;
@@ -232,7 +269,7 @@ static vde_status allocate_piece(struct write_batch *batch, uint32_t first, uint
 
 static vde_status allocate_once(struct write_batch *batch)
 {
-    txn_reset(batch->txn);
+    give_up(batch);
     batch->piece_count = 0;
     for (uint32_t unit = 0, count = 0; unit < batch->unit_count; unit += count)
         VDE_TRY(allocate_piece(batch, unit, &count));
@@ -255,13 +292,13 @@ static vde_status allocate(struct write_batch *batch)
     unsigned tries = 0;
     vde_status status = allocate_once(batch);
     while (status == VDE_NOSPC) {
-        txn_reset(batch->txn);
+        give_up(batch);
         if (!space_may_come(batch->volumes->image, &tries))
             break;
         status = allocate_once(batch);
     }
     if (status == VDE_NOSPC && batch->blocks > batch->unit_count) {
-        txn_reset(batch->txn);
+        give_up(batch);
         VDE_TRY(unpack_frames(batch));
         status = allocate_once(batch);
     }
@@ -306,7 +343,7 @@ static vde_status build(struct write_batch *batch)
     }
     for (uint32_t i = 0; i < batch->unmap_count; i++)
         VDE_TRY(txn_unmap(batch->txn, batch->unmaps[i].volume->id, batch->unmaps[i].block, batch->unmaps[i].blocks));
-    batch->txn->frees = batch->unmap_count > 0;
+    batch->txn->frees = batch->unmap_count > 0 || batch->prealloc;
     for (uint32_t i = 0; i < batch->expected_count; i++) {
         const struct expected_blocks *e = &batch->expected[i];
         VDE_TRY(txn_expect_blocks(batch->txn, e->dataset, e->block, e->blocks, e->lsn, e->generation));
@@ -318,7 +355,9 @@ static vde_status build(struct write_batch *batch)
 vde_status batch_place(struct write_batch *batch)
 {
     uint64_t seed = batch->volumes->image->seed;
-    vde_status status = allocate(batch);
+    vde_status status = batch_count_covered(batch);
+    if (status == VDE_OK)
+        status = allocate(batch);
     for (uint32_t i = 0; i < batch->unit_count && status == VDE_OK; i++) {
         const struct write_unit *unit = &batch->units[i];
         batch->checksums[i] = le64(checksum(batch->buffer + (size_t)unit->at * BLOCK_BYTES,
@@ -328,7 +367,7 @@ vde_status batch_place(struct write_batch *batch)
     if (status == VDE_OK)
         status = build(batch);
     if (status != VDE_OK)
-        txn_reset(batch->txn);
+        give_up(batch);
     return status;
 }
 
@@ -374,6 +413,17 @@ static vde_status check_sizes(const struct write_batch *batch)
     return VDE_OK;
 }
 
+/* What a preallocated volume forgets is kept free for it again, if there is room. */
+static void keep_unmapped(struct write_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->unmap_count; i++)
+        if (batch->unmaps[i].volume->flags & VOLUME_PREALLOC) {
+            vde_status status = prealloc_reserve(batch->volumes->image, batch->unmaps[i].volume->id,
+                                                 batch->unmaps[i].blocks);
+            (void)status; /* thin there */
+        }
+}
+
 vde_status batch_publish(struct write_batch *batch)
 {
     struct vde_image *image = batch->volumes->image;
@@ -384,10 +434,11 @@ vde_status batch_publish(struct write_batch *batch)
         status = vde_txn_submit(batch->txn, &commit);
     pthread_rwlock_unlock(&batch->volumes->resize);
     if (status != VDE_OK) {
-        txn_reset(batch->txn);
+        give_up(batch);
         return status;
     }
     batch->lsn = commit.lsn;
+    keep_unmapped(batch);
     atomic_fetch_add(&image->heap_bytes, (uint64_t)batch->used * BLOCK_BYTES);
     return background_lazy(image, (uint64_t)batch->used * BLOCK_BYTES);
 }
@@ -398,7 +449,7 @@ vde_status batch_finish(struct write_batch *batch)
     struct vde_io ios[BATCH_ROOM];
     vde_status status = batch->piece_count ? device->ops->run(device, ios, batch_ios(batch, ios)) : VDE_OK;
     if (status != VDE_OK) {
-        txn_reset(batch->txn);
+        give_up(batch);
         return status;
     }
     return batch_publish(batch);

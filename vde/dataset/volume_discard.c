@@ -15,6 +15,7 @@ struct forget {
     vde_txn *txn;
     uint64_t end;   /* as in rmw_write() */
     uint64_t lsn;
+    uint64_t unmapped; /* blocks in the transaction */
 };
 
 /* Add what is mapped from *at on, up to `end`, until the transaction is large enough. With frames, whole ones: one may be
@@ -30,6 +31,7 @@ static vde_status collect(struct forget *forget, uint64_t *at, uint64_t end)
             uint64_t first = *at / unit * unit;
             next = round_up(next, unit);
             VDE_TRY(txn_unmap(forget->txn, forget->volume->shared->id, first, next - first));
+            forget->unmapped += segment.blocks;
             count += next - first;
         }
         *at = next;
@@ -45,6 +47,10 @@ static vde_status submit(struct forget *forget)
     forget->txn->frees = forget->txn->lazy = true;
     VDE_TRY(vde_txn_submit(forget->txn, &commit));
     forget->lsn = commit.lsn;
+    if (forget->volume->shared->flags & VOLUME_PREALLOC) {
+        vde_status status = prealloc_reserve(forget->volume->image, forget->volume->shared->id, forget->unmapped);
+        (void)status; /* without room the volume is thin there */
+    }
     return background_lazy(forget->volume->image, 0);
 }
 
@@ -53,6 +59,7 @@ static vde_status forget_whole(struct forget *forget, uint64_t first, uint64_t e
 {
     for (uint64_t at = first; at < end;) {
         txn_reset(forget->txn);
+        forget->unmapped = 0;
         VDE_TRY(volume_pin(forget->volume, &forget->pin));
         vde_status status = reader_set(forget->reader, &forget->pin.map);
         if (status == VDE_OK)
@@ -80,8 +87,10 @@ static vde_status unmap_part(struct forget *forget, uint64_t first, uint64_t end
         VDE_TRY(block_cursor_at(forget->reader->cursor, at, frame + RUN_FRAME_BLOCKS, &segment));
         *ret_compressed |= segment.data && segment.compressed;
         uint64_t from = max_u64(at, first), to = min_u64(at + segment.blocks, end);
-        if (segment.data && from < to)
+        if (segment.data && from < to) {
             VDE_TRY(txn_unmap(forget->txn, id, from, to - from));
+            forget->unmapped += to - from;
+        }
     }
     return txn_expect_blocks(forget->txn, id, frame, RUN_FRAME_BLOCKS, forget->pin.lsn, forget->pin.layers->generation);
 }
@@ -92,6 +101,7 @@ static vde_status forget_part(struct forget *forget, uint64_t first, uint64_t en
     while (status == VDE_BUSY) {
         bool compressed;
         txn_reset(forget->txn);
+        forget->unmapped = 0;
         VDE_TRY(volume_pin(forget->volume, &forget->pin));
         status = unmap_part(forget, first, end, &compressed);
         volume_unpin(forget->volume, &forget->pin);

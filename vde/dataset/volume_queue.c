@@ -148,8 +148,9 @@ static vde_status start_split(struct vde_volume_queue *queue, struct vde_volume_
     struct split *split = calloc(1, sizeof *split + count * sizeof *split->pieces);
     if (!split)
         return fail_nomem("volume write");
-    split->credit = request->size / BLOCK_BYTES;
-    vde_status status = reserve(queue->image, split->credit);
+    bool kept = request->volume->shared->flags & VOLUME_PREALLOC; /* its space is reserved anyway */
+    split->credit = kept ? 0 : request->size / BLOCK_BYTES;
+    vde_status status = kept ? VDE_OK : reserve(queue->image, split->credit);
     if (status != VDE_OK) {
         free(split);
         return status;

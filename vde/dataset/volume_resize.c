@@ -20,6 +20,7 @@ struct shrink {
     uint8_t *raw;         /* of the frame or block that the new end cuts */
     uint64_t size_bytes;  /* after this step */
     uint64_t high;        /* blocks before it */
+    uint64_t unmapped;    /* blocks that the newest attempt unmaps */
 };
 
 static vde_status write_size(struct vde_volume *volume, struct volume_record *record, uint64_t size_bytes)
@@ -52,6 +53,7 @@ static vde_status add_operations(vde_txn *txn, void *context)
         VDE_TRY(txn_unmap(txn, id, at, segment.blocks));
     }
     txn->frees = true;
+    shrink->unmapped = count;
     shrink->record.size_bytes = shrink->size_bytes;
     return volume_put_record(txn, id, &shrink->record);
 }
@@ -127,6 +129,9 @@ static vde_status step(struct shrink *shrink)
     while (status == VDE_BUSY || (status == VDE_NOSPC && space_may_come(shrink->volume->image, &tries)));
     if (status != VDE_OK && status != VDE_COMMIT_UNKNOWN)
         set_size(shrink->volume, before);
+    if (status == VDE_OK && shrink->record.flags & VOLUME_PREALLOC)
+        prealloc_unreserve(shrink->volume->image, shrink->volume->shared->id,
+                           shrink->high - div_up(shrink->size_bytes, BLOCK_BYTES) - shrink->unmapped);
     return status;
 }
 
@@ -165,6 +170,20 @@ static vde_status shrink_volume(struct vde_volume *volume, const struct volume_r
     return status;
 }
 
+static vde_status grow(struct vde_volume *volume, struct volume_record *record, uint64_t size_bytes)
+{
+    uint64_t before = atomic_load(&volume->shared->size);
+    uint64_t more = record->flags & VOLUME_PREALLOC ? div_up(size_bytes, BLOCK_BYTES) - div_up(before, BLOCK_BYTES) : 0;
+    if (more > 0)
+        VDE_TRY(volume_keep_space(volume->image, volume->shared->id, more));
+    vde_status status = write_size(volume, record, size_bytes);
+    if (status == VDE_OK)
+        atomic_store(&volume->shared->size, size_bytes);
+    else if (status != VDE_COMMIT_UNKNOWN && more > 0)
+        prealloc_unreserve(volume->image, volume->shared->id, more);
+    return status;
+}
+
 static vde_status resize_locked(struct vde_volume *volume, const char *name, uint64_t size_bytes, uint32_t flags)
 {
     uint64_t id, now = atomic_load(&volume->shared->size);
@@ -177,11 +196,7 @@ static vde_status resize_locked(struct vde_volume *volume, const char *name, uin
                        (unsigned long long)size_bytes);
     if (size_bytes < now)
         return shrink_volume(volume, &record, size_bytes);
-    if (size_bytes > now) {
-        VDE_TRY(write_size(volume, &record, size_bytes));
-        atomic_store(&volume->shared->size, size_bytes);
-    }
-    return VDE_OK;
+    return size_bytes > now ? grow(volume, &record, size_bytes) : VDE_OK;
 }
 
 vde_status vde_volume_resize(vde_image *image, const char *name, uint64_t size_bytes, uint32_t flags)

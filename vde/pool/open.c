@@ -115,7 +115,8 @@ static vde_status start_writing(struct vde_image *image, struct log_start *start
     start->epoch = image->sb.epoch + (MUTATED(MUTATE_RECOVERY_EPOCH) ? 0 : 1);
     VDE_TRY(log_open(image->device, layout_region(&image->label.layout, REGION_LOG), image->seed, start, &image->log));
     log_on_durable(image->log, queues_notify, image);
-    return checkpoint_run(image, CHECKPOINT_RECOVERY);
+    VDE_TRY(checkpoint_run(image, CHECKPOINT_RECOVERY));
+    return prealloc_load(image);
 }
 
 /* From now on every view of this read-only image is as of an image snapshot. */
@@ -175,10 +176,12 @@ static void release(struct vde_image *image)
     if (image->cache)
         node_cache_destroy(image->cache);
     registry_done(&image->registry);
+    prealloc_done(image);
     free(image->deferred);
     lock_done(&image->names_lock);
     lock_done(&image->checkpoint_lock);
     lock_done(&image->volumes_lock);
+    lock_done(&image->prealloc_lock);
     lock_done(&image->views_lock);
     if (image->owns_device)
         image->device->ops->close(image->device);
@@ -204,6 +207,7 @@ static vde_status open_on(struct vde_device *device, bool owns, const struct vde
     image->checkpoint_ms = opts->checkpoint_ms ? opts->checkpoint_ms : DEFAULT_CHECKPOINT_MS;
     lock_init(&image->names_lock, LOCK_NAMES);
     lock_init(&image->volumes_lock, LOCK_VOLUMES);
+    lock_init(&image->prealloc_lock, LOCK_PREALLOC);
     lock_init(&image->checkpoint_lock, LOCK_CHECKPOINT);
     lock_init(&image->views_lock, LOCK_VIEWS);
     vde_status status = VDE_OK;

@@ -45,6 +45,7 @@ struct deferred_run {
 };
 
 struct volumes; /* dataset/volume.h */
+struct prealloc;
 
 /* Changes not yet in the trees, for the space they will need. */
 struct pending {
@@ -76,6 +77,9 @@ struct vde_image {
 
     struct lock volumes_lock;
     struct volumes *volumes; /* guarded by volumes_lock; NULL when none is open */
+
+    struct lock prealloc_lock;
+    struct prealloc *preallocs; /* guarded by prealloc_lock */
 
     struct lock checkpoint_lock;
     /* guarded by checkpoint_lock */
@@ -172,6 +176,18 @@ void background_drive(struct vde_image *image);
 vde_status background_lazy(struct vde_image *image, uint64_t bytes);
 /* A checkpoint is due. */
 bool checkpoint_due(struct vde_image *image);
+
+/* prealloc.c: the space kept for preallocated volumes. Load after recovery, when the trees hold everything. */
+vde_status prealloc_load(struct vde_image *image);
+void prealloc_done(struct vde_image *image);
+/* Keep more, or less, for a volume. NOSPC. */
+vde_status prealloc_reserve(struct vde_image *image, uint64_t id, uint64_t blocks);
+void prealloc_unreserve(struct vde_image *image, uint64_t id, uint64_t blocks);
+void prealloc_drop(struct vde_image *image, uint64_t id);
+/* As space_allocate_volume(); *ret_covered goes back with prealloc_restore() if the blocks are not used. */
+vde_status prealloc_allocate(struct vde_image *image, uint64_t id, uint64_t covered, uint32_t want, uint32_t min,
+                             uint64_t *ret_address, uint32_t *ret_blocks, uint32_t *ret_covered);
+void prealloc_restore(struct vde_image *image, uint64_t id, uint64_t blocks);
 
 /* Blocks that `pending` changes may need in the trees. */
 uint64_t pending_blocks(const struct vde_image *image, uint64_t ops, uint64_t bytes);
