@@ -8,6 +8,8 @@
 #include "dataset/snapshot.h"
 #include "dataset/volume.h"
 
+#define ROLLBACK_TRIES 3u /* checkpoints that may begin to free deleted snapshots */
+
 /* A named snapshot of a volume, merged. */
 struct base {
     uint64_t tag;
@@ -81,13 +83,51 @@ static vde_status roll_back(vde_image *image, uint64_t dataset, const char *name
     return status;
 }
 
+/* Deleted snapshots whose freeing has not begun stand in the way; checkpoints begin it unless something holds them. */
+static vde_status any_zombie(vde_image *image, bool *ret_any)
+{
+    vde_view *view;
+    struct map_cursor *cursor;
+    uint8_t from[CATALOG_KEY_MAX];
+    *ret_any = false;
+    VDE_TRY(vde_view_open_pending(image, &view));
+    struct map catalog = map_catalog(view->layers, &image->store, &image->label.layout, view->lsn);
+    vde_status status = map_cursor_open(&catalog, from, key_zombie_snapshot(from, 0, 0), &cursor);
+    if (status == VDE_OK && map_cursor_valid(cursor)) {
+        const uint8_t *key;
+        size_t size;
+        struct map_value value;
+        map_cursor_record(cursor, &key, &size, &value);
+        *ret_any = size == 18 && memcmp(key, from, 2) == 0;
+    }
+    if (status == VDE_OK)
+        map_cursor_close(cursor);
+    vde_view_close(view);
+    return status;
+}
+
+static vde_status roll_back_past_zombies(vde_image *image, uint64_t dataset, const char *name)
+{
+    vde_status status = roll_back(image, dataset, name);
+    for (unsigned tries = 0; status == VDE_INVAL && tries < ROLLBACK_TRIES; tries++) {
+        bool any;
+        VDE_TRY(any_zombie(image, &any));
+        if (any)
+            VDE_TRY(checkpoint_run(image, 0));
+        status = roll_back(image, dataset, name);
+        if (!any)
+            break;
+    }
+    return status;
+}
+
 vde_status vde_snapshot_rollback(vde_image *image, uint64_t dataset, const char *name)
 {
     VDE_TRY(txn_check_user_dataset(dataset));
     lock_take(&image->names_lock);
     vde_status status = volume_claim(image, dataset);
     if (status == VDE_OK) {
-        status = roll_back(image, dataset, name);
+        status = roll_back_past_zombies(image, dataset, name);
         volume_unclaim(image, dataset);
     }
     lock_drop(&image->names_lock);

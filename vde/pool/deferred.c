@@ -25,6 +25,9 @@ static size_t split(struct vde_image *image, uint64_t durable, size_t *ret_due)
     uint64_t oldest = layers_oldest_generation(image);
     struct deferred_run *runs = image->deferred;
     size_t kept = 0, count = image->deferred_count;
+    *ret_due = 0;
+    if (count == 0)
+        return 0;
     for (size_t i = 0; i < count; i++) {
         struct deferred_run run = runs[i];
         if ((run.generation < durable && run.generation <= oldest) || MUTATED(MUTATE_EARLY_REUSE))
@@ -108,10 +111,13 @@ static void release(struct vde_image *image, const struct deferred_run *due, siz
 
 void deferred_release(struct vde_image *image, uint64_t durable)
 {
-    size_t due, kept = split(image, durable, &due);
-    forget(image->cache, image->deferred + kept, due);
-    discard(image, image->deferred + kept, due);
-    release(image, image->deferred + kept, due);
+    size_t count, kept = split(image, durable, &count);
+    if (count > 0) {
+        const struct deferred_run *due = image->deferred + kept;
+        forget(image->cache, due, count);
+        discard(image, due, count);
+        release(image, due, count);
+    }
     uint64_t blocks = 0;
     for (size_t i = 0; i < kept; i++)
         blocks += image->deferred[i].blocks;

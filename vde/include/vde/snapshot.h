@@ -45,7 +45,8 @@ VDE_API VDE_MUST_CHECK vde_status vde_snapshot_list(vde_view *view, uint64_t dat
 VDE_API VDE_MUST_CHECK vde_status vde_snapshot_tag(vde_view *view, uint64_t dataset, const char *name,
                                                    uint64_t *ret_tag);
 
-/* Make a volume again what its snapshot shows. INVAL: newer snapshots exist (delete them first); BUSY: it is open. */
+/* Make a volume again what its snapshot shows, its size included. INVAL: newer snapshots of it or of the image exist (delete
+ * them first; deleted ones that a clone or an image snapshot still needs count); BUSY: it is open. */
 VDE_API VDE_MUST_CHECK vde_status vde_snapshot_rollback(vde_image *image, uint64_t dataset, const char *name);
 
 /* A new volume that begins as a snapshot of another; shares all blocks with it until they are overwritten. */
