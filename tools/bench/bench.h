@@ -162,6 +162,13 @@ json_t *scenario_c2(const struct bench_config *config);
 json_t *scenario_c2e(const struct bench_config *config);
 json_t *scenario_c4(const struct bench_config *config);
 json_t *scenario_t1(const struct bench_config *config);
+json_t *scenario_b1(const struct bench_config *config);
+json_t *scenario_b2(const struct bench_config *config);
+json_t *scenario_b3(const struct bench_config *config);
+json_t *scenario_b4(const struct bench_config *config);
+json_t *scenario_b5(const struct bench_config *config);
+json_t *scenario_b6(const struct bench_config *config);
+json_t *scenario_b7(const struct bench_config *config);
 int open_once(const char *image, const char *table);
 
 /* --- report.c --------------------------------------------------------------------------------------------------------- */

@@ -10,12 +10,12 @@
 static const char usage[] =
     "usage: vde-bench [options] SCENARIO...\n"
     "       vde-bench --open-once IMAGE TABLE\n"
-    "scenarios: C1 C2 C4 T1, and the engine without tables: C1e C2e\n"
+    "scenarios: C1 C2 C4 T1, the engine without tables: C1e C2e, volumes: B1 B2 (with W1) B3 B4 B5 B6 B7\n"
     "  --dir DIR          where images and peers' files lie, a real disk (.)\n"
     "  --runs N           repetitions, to be compared (2)\n"
     "  --ops N            C1 C4: operations of each participant (5000)\n"
-    "  --seconds S        C2: length of a turn (2)\n"
-    "  --turns N          C2: turns of each participant (5)\n"
+    "  --seconds S        C2, volumes: length of a turn (2)\n"
+    "  --turns N          C2, volumes: turns of each participant (5)\n"
     "  --writers N        C2: writers, each with a table of its own; even (64)\n"
     "  --files N          T1: files of the table (300000)\n"
     "  --export DIR       T1: export the table's log there\n"
@@ -94,7 +94,10 @@ static void run_scenario(struct call *call, const char *name)
         const char *name;
         json_t *(*run)(const struct bench_config *config);
     } scenarios[] = {{"C1", scenario_c1},   {"C1e", scenario_c1e}, {"C2", scenario_c2},
-                     {"C2e", scenario_c2e}, {"C4", scenario_c4},   {"T1", scenario_t1}};
+                     {"C2e", scenario_c2e}, {"C4", scenario_c4},   {"T1", scenario_t1},
+                     {"B1", scenario_b1},   {"B2", scenario_b2},   {"B3", scenario_b3},
+                     {"B4", scenario_b4},   {"B5", scenario_b5},   {"B6", scenario_b6},
+                     {"B7", scenario_b7}};
     json_t *earlier = NULL;
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         if (strcmp(scenarios[i].name, name) != 0)
