@@ -28,6 +28,8 @@ void changes_sort(struct changes *changes);
 void changes_clear(struct changes *changes);
 void changes_done(struct changes *changes);
 
+struct stage_index;
+
 struct dead {
     uint64_t newest, birth, address;
     uint32_t blocks;
@@ -43,6 +45,7 @@ struct merge {
     uint64_t catalog_dead_blocks;
     uint64_t newest_image;       /* LSN of the newest image snapshot, 0: none */
     struct changes catalog_changes;
+    struct stage_index *indexes; /* merge_stage.c */
     struct tree_writer writer;
     enum space_class class;      /* for runs of several blocks */
     struct runs allocated, freed;
@@ -104,6 +107,21 @@ vde_status merge_discard(struct merge *merge, uint64_t dataset, uint64_t after, 
 vde_status merge_void(struct merge *merge, uint64_t dataset);
 /* Bring merge->dead into a dead tree. */
 vde_status merge_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t *ret_blocks);
+
+/* merge_stage.c: walk the versions of one dataset with LSN in (after, through], by key, newest first. */
+struct stage_item;
+struct stage {
+    struct overlay_iterator iterator;
+    uint64_t dataset, after, through;
+    bool indexed;
+    struct stage_item *items;
+    size_t count, at;
+};
+vde_status stage_begin(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through, struct stage *ret_stage);
+bool stage_next(struct stage *stage, struct overlay_entry *ret_entry);
+/* Also after a failure of stage_begin. */
+void stage_end(struct stage *stage);
+void stages_done(struct merge *merge);
 
 /* merge_volume.c: bring the changes (after, through] of a volume into its tree; what it drops, it drops as of the stage
  * that `merge` stands at. */

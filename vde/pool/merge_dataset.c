@@ -70,41 +70,32 @@ static bool same_key(const struct overlay_entry *a, const struct overlay_entry *
 vde_status merge_collect(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through,
                          struct changes *changes)
 {
-    struct overlay_iterator iterator;
+    struct stage stage;
     struct overlay_entry entry, chosen = {0};
-    overlay_seek(&iterator, merge->overlay, UINT64_MAX, dataset, NULL, 0);
-    for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
-        overlay_entry(&iterator, &entry);
-        if (entry.dataset != dataset)
-            break;
-        if (entry.lsn <= after || entry.lsn > through)
-            continue;
+    vde_status status = stage_begin(merge, dataset, after, through, &stage);
+    while (status == VDE_OK && stage_next(&stage, &entry)) {
         if (chosen.key && same_key(&chosen, &entry)) {
-            VDE_TRY(free_version(merge, &entry));
+            status = free_version(merge, &entry);
             continue;
         }
         chosen = entry;
-        if (owns_extents(entry.kind))
-            VDE_TRY(add_owner(merge, changes, &entry));
-        else
-            VDE_TRY(changes_add(changes, entry.key, entry.key_size, entry.kind, entry.value, entry.value_size, false));
+        status = owns_extents(entry.kind) ? add_owner(merge, changes, &entry)
+                                          : changes_add(changes, entry.key, entry.key_size, entry.kind, entry.value,
+                                                        entry.value_size, false);
     }
-    return VDE_OK;
+    stage_end(&stage);
+    return status;
 }
 
 vde_status merge_discard(struct merge *merge, uint64_t dataset, uint64_t after, uint64_t through)
 {
-    struct overlay_iterator iterator;
+    struct stage stage;
     struct overlay_entry entry;
-    overlay_seek(&iterator, merge->overlay, UINT64_MAX, dataset, NULL, 0);
-    for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
-        overlay_entry(&iterator, &entry);
-        if (entry.dataset != dataset)
-            break;
-        if (entry.lsn > after && entry.lsn <= through)
-            VDE_TRY(free_version(merge, &entry));
-    }
-    return VDE_OK;
+    vde_status status = stage_begin(merge, dataset, after, through, &stage);
+    while (status == VDE_OK && stage_next(&stage, &entry))
+        status = free_version(merge, &entry);
+    stage_end(&stage);
+    return status;
 }
 
 /* The oldest snapshot of the dataset in the frozen overlay with LSN in (after, stage] that still exists at its end. */

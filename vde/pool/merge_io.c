@@ -249,6 +249,7 @@ vde_status merge_init(struct merge *merge, struct vde_image *image, struct overl
 void merge_done(struct merge *merge)
 {
     changes_done(&merge->catalog_changes);
+    stages_done(merge);
     free(merge->allocated.items);
     free(merge->freed.items);
     free(merge->dead);

@@ -243,19 +243,12 @@ vde_status merge_free_blocks(struct merge *merge, const struct overlay_entry *en
     return owned > 0 ? runs_add(&merge->freed, block.address, owned) : VDE_OK;
 }
 
-/* The newest version of each block in (after, through] goes into a piece; older ones are freed. */
-static vde_status sweep_overlay(struct sweep *s, uint64_t after, uint64_t through)
+/* The newest version of each block in the stage goes into a piece; older ones are freed. */
+static vde_status sweep_overlay(struct sweep *s, struct stage *stage)
 {
-    struct overlay_iterator iterator;
     struct overlay_entry entry;
     uint64_t chosen = NONE;
-    overlay_seek(&iterator, s->merge->overlay, UINT64_MAX, s->record->id, NULL, 0);
-    for (; overlay_valid(&iterator); overlay_next_version(&iterator)) {
-        overlay_entry(&iterator, &entry);
-        if (entry.dataset != s->record->id)
-            break;
-        if (entry.lsn <= after || entry.lsn > through)
-            continue;
+    while (stage_next(stage, &entry)) {
         if (entry.key_size != RUN_KEY_BYTES || (entry.kind != VALUE_RUN && entry.kind != VALUE_DELETE))
             return fail_corrupt("volume %llu|record %llu changes a key of %zu bytes, kind %d|changes of blocks only",
                                 (unsigned long long)s->record->id, (unsigned long long)entry.lsn, entry.key_size,
@@ -272,14 +265,18 @@ static vde_status sweep_overlay(struct sweep *s, uint64_t after, uint64_t throug
 
 vde_status merge_volume(struct merge *merge, struct dataset_record *record, uint64_t after, uint64_t through)
 {
+    struct stage stage;
     struct sweep *s = calloc(1, sizeof *s);
     if (!s)
         return fail_nomem("checkpoint");
     s->merge = merge;
     s->record = record;
-    vde_status status = tree_cursor_open(&merge->image->store, record->tree, &record->root, &s->tree);
+    vde_status status = stage_begin(merge, record->id, after, through, &stage);
     if (status == VDE_OK)
-        status = sweep_overlay(s, after, through);
+        status = tree_cursor_open(&merge->image->store, record->tree, &record->root, &s->tree);
+    if (status == VDE_OK)
+        status = sweep_overlay(s, &stage);
+    stage_end(&stage);
     tree_cursor_close(s->tree);
     if (status == VDE_OK && s->changes.count > 0)
         status = tree_apply(&merge->writer, record->tree, &record->root, s->changes.ops, s->changes.count);
