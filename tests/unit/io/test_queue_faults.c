@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "backends.h"
@@ -94,6 +95,27 @@ int io_getevents(io_context_t context, long least, long count, struct io_event *
         if (hits(faults.answer, &faults.answers))
             events[i].res = (unsigned long)(long)faults.answer_with;
     return got < 0 ? -errno : (int)got;
+}
+
+/* The blocking calls. */
+static bool refused(void)
+{
+    if (!hits(faults.answer, &faults.answers))
+        return false;
+    errno = -faults.answer_with;
+    return true;
+}
+
+ssize_t preadv(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    cr_assert_eq(count, 1);
+    return refused() ? -1 : pread(fd, parts->iov_base, shortened((unsigned)parts->iov_len), offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    cr_assert_eq(count, 1);
+    return refused() ? -1 : pwrite(fd, parts->iov_base, shortened((unsigned)parts->iov_len), offset);
 }
 
 static struct backend backends[] = {{"uring", ""}, {"aio", ""}, {"uring", "/dev/shm"}, {"aio", "/dev/shm"}};
@@ -261,4 +283,36 @@ FOR_BOTH(nothing_is_repeated_for_ever)
     for (unsigned i = 0; i < COUNT; i++)
         cr_assert(bench.requests[i].io.result == VDE_IO && bench.requests[i].io.os_errno == EAGAIN);
     tear_down(&bench);
+}
+
+static struct backend blocking[] = {{"uring", ""}, {"aio", ""}, {"sync", ""}};
+
+ParameterizedTestParameters(queue_faults, batches_are_continued_as_well)
+{
+    return cr_make_param_array(struct backend, blocking, sizeof blocking / sizeof blocking[0]);
+}
+
+ParameterizedTest(struct backend *backend, queue_faults, batches_are_continued_as_well)
+{
+    static const int answers[] = {0, -EAGAIN, -EINTR};
+    for (int i = 0; i < 3; i++) {
+        struct bench bench;
+        struct vde_io ios[COUNT];
+        set_up(&bench, backend);
+        faults.shorten = 2;
+        faults.answer = answers[i] ? 3 : 0;
+        faults.answer_with = answers[i];
+        for (uint8_t op = VDE_IO_WRITE; op != 9; op = op == VDE_IO_WRITE ? VDE_IO_READ : 9) {
+            for (unsigned k = 0; k < COUNT; k++) {
+                ios[k] = bench.requests[k].io;
+                ios[k].op = op;
+            }
+            if (op == VDE_IO_READ)
+                memset(bench.buffer, 0, COUNT * BYTES);
+            cr_assert_eq(bench.device->ops->run(bench.device, ios, COUNT), VDE_OK, "%s", vde_last_error()->text);
+        }
+        cr_assert(bytes_equal_seed(bench.buffer, COUNT * BYTES, 1));
+        cr_assert_gt(faults.shortened, COUNT);
+        tear_down(&bench);
+    }
 }
