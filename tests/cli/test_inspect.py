@@ -374,6 +374,20 @@ class Volumes(InspectCase):
 
 
 class Report(InspectCase):
+    def test_info_of_an_image_that_can_not_be_opened(self):
+        newest, blocks = self.newest()["sequence"], len(self.bytes()) // BLOCK
+        for sequence in (newest, newest - 1):  # the log goes on from there in an epoch that no superblock tells of
+            self.blot(16 + sequence % 16)
+            self.blot(blocks - 32 + sequence % 16)
+        for verb in (("info", self.image), ("info", self.image, "--json")):
+            status, out, err = self.run_any(*verb)
+            self.assertEqual(status, DAMAGE)
+            self.assertIn("CORRUPT", err)
+            self.assertIn("sequence", out)
+        text = self.run_any("info", self.image)[1]
+        self.assertIn("DAMAGED", text)
+        self.assertRegex(text, r"(?m)^uuid: ")
+
     def test_an_open_says_what_it_recovered(self):
         newest = self.newest()
         self.run_ok("namespace", "create", self.image, "more")

@@ -150,8 +150,8 @@ static void volumes_text(const struct cli *cli, const struct volume_totals *tota
     out_field("snapshots", WIDTH, "%llu of the image", (unsigned long long)totals->image_snapshots);
 }
 
-/* What only an open tells is left out when the image is busy, rather than shown as zero. */
-static void print_json(struct cli *cli, const struct vde_image_info *info, bool busy)
+/* What only an open tells is left out when the image is busy or damaged, rather than shown as zero. */
+static void print_json(struct cli *cli, const struct vde_image_info *info, vde_status opened)
 {
     struct lh_stats stats;
     struct volume_totals totals;
@@ -164,7 +164,8 @@ static void print_json(struct cli *cli, const struct vde_image_info *info, bool 
     json_put(superblock, "epoch", json_u64(info->epoch));
     json_put(superblock, "checkpoint_lsn", json_u64(info->checkpoint_lsn));
     json_put(object, "image", json_str(cli->image_path));
-    json_put(object, "busy", json_boolean(busy));
+    json_put(object, "busy", json_boolean(opened == VDE_BUSY));
+    json_put(object, "damaged", json_boolean(opened == VDE_CORRUPT));
     json_put(object, "uuid", json_str(out_uuid(info->uuid, text)));
     json_put(object, "size_bytes", json_u64(info->size_bytes));
     json_put(object, "format_version", json_u64(info->format_version));
@@ -172,7 +173,7 @@ static void print_json(struct cli *cli, const struct vde_image_info *info, bool 
     json_put(object, "features", features);
     json_put(object, "superblock", superblock);
     json_put(object, "regions", regions_json(info));
-    if (!busy) {
+    if (opened == VDE_OK) {
         json_put(object, "device", device_json(&info->device));
         json_put(object, "log", log_json(info));
         json_put(object, "space", space_json(info));
@@ -214,8 +215,9 @@ static void print_opened(struct cli *cli, const struct vde_image_info *info)
               device->note[0] ? " (" : "", device->note, device->note[0] ? ")" : "");
     out_field("device", WIDTH, "%s%s%s, %u-byte blocks", device->is_block_device ? "block device" : "file",
               device->model[0] ? " " : "", device->model, device->logical_block_bytes);
-    out_field("log", WIDTH, "%s, %s in use, durable to lsn %llu, largest record %s",
+    out_field("log", WIDTH, "%s, %s in use from %llu to %llu, durable to lsn %llu, largest record %s",
               out_size(cli, info->log_bytes, a), out_size(cli, info->log_head - info->log_start, b),
+              (unsigned long long)info->log_start, (unsigned long long)info->log_head,
               (unsigned long long)info->durable_lsn, out_size(cli, info->record_limit_bytes, c));
     out_field("space", WIDTH, "%s used, %s free, %u %% full", out_size(cli, info->used_bytes, a),
               out_size(cli, info->free_bytes, b), info->fill_percent);
@@ -245,35 +247,49 @@ static void print_regions(const struct cli *cli, const struct vde_image_info *in
     out_table_done(&table);
 }
 
+/* What label and superblocks say, when the image can't be opened: busy, or damaged. */
+static int run_closed(struct cli *cli, vde_status opened)
+{
+    struct vde_image_info info;
+    struct vde_error error = *vde_last_error();
+    bool busy = opened == VDE_BUSY;
+    vde_status status = vde_image_probe(cli->image_path, &info);
+    if (status != VDE_OK && busy)
+        return cli_failed_image(cli, status);
+    if (status == VDE_OK && cli->json) {
+        print_json(cli, &info, opened);
+    } else if (status == VDE_OK) {
+        print_label(cli, &info);
+        out_field("state", WIDTH, "%s, so this is label and superblock only",
+                  busy ? "BUSY: another process has it open" : "DAMAGED: it can't be opened");
+        putchar('\n');
+        print_regions(cli, &info);
+    }
+    if (busy)
+        return cli_error(cli, VDE_BUSY, cli->image_path, "in use by another process",
+                         "nobody; shown is what label and superblocks say");
+    vde_error_set(error.status, error.object, error.found, error.expected);
+    return cli_failed_image(cli, opened);
+}
+
 static int run(struct cli *cli)
 {
     struct vde_image_info info;
     vde_status opened = cli_open(cli);
-    bool busy = opened == VDE_BUSY;
-    if (opened == VDE_OK) {
-        vde_image_info(cli->image, &info);
-    } else if (busy) {
-        vde_status status = vde_image_probe(cli->image_path, &info);
-        if (status != VDE_OK)
-            return cli_failed_image(cli, status);
-    } else {
+    if (opened == VDE_BUSY || opened == VDE_CORRUPT)
+        return run_closed(cli, opened);
+    if (opened != VDE_OK)
         return cli_failed_image(cli, opened);
-    }
+    vde_image_info(cli->image, &info);
     if (cli->json) {
-        print_json(cli, &info, busy);
-    } else {
-        print_label(cli, &info);
-        if (busy)
-            out_field("state", WIDTH, "BUSY: another process has it open, so this is label and superblock only");
-        else
-            print_opened(cli, &info);
-        putchar('\n');
-        print_regions(cli, &info);
-    }
-    if (!busy)
+        print_json(cli, &info, VDE_OK);
         return CLI_DONE;
-    return cli_error(cli, VDE_BUSY, cli->image_path, "in use by another process",
-                     "nobody; shown is what label and superblocks say");
+    }
+    print_label(cli, &info);
+    print_opened(cli, &info);
+    putchar('\n');
+    print_regions(cli, &info);
+    return CLI_DONE;
 }
 
 const struct cli_command cmd_info = {
@@ -281,6 +297,7 @@ const struct cli_command cmd_info = {
     .arguments = "",
     .summary = "show label, superblocks, regions, backend, log, space and what opening did",
     .flags = CLI_IMAGE | CLI_OPENS | CLI_READS | CLI_SIZES,
-    .notes = "Under a writer it shows label and superblocks, says BUSY and exits with status 4.",
+    .notes = "Under a writer it shows label and superblocks, says BUSY and exits with status 4; of an image that is too damaged\n"
+             "to be opened likewise, with status 5.",
     .run = run,
 };
