@@ -287,11 +287,12 @@ bool space_may_come(struct vde_image *image, unsigned *tries)
     return made;
 }
 
+/* What was read and must not change since does not survive a checkpoint: then it is the caller who makes one. */
 static vde_status allocate(struct write_batch *batch)
 {
     unsigned tries = 0;
     vde_status status = allocate_once(batch);
-    while (status == VDE_NOSPC) {
+    while (status == VDE_NOSPC && batch->expected_count == 0) {
         give_up(batch);
         if (!space_may_come(batch->volumes->image, &tries))
             break;
