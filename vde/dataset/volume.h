@@ -156,6 +156,7 @@ struct reader {
 vde_status reader_take(struct volumes *volumes, struct reader **ret_reader);
 void reader_give(struct volumes *volumes, struct reader *reader);
 void reader_destroy(struct reader *reader);
+vde_status reader_need_bounce(struct reader *reader);
 vde_status reader_set(struct reader *reader, const struct map *map);
 /* Read up to plan->capacity blocks of a pinned state into 4096-aligned memory. The reader is set to it. */
 vde_status reader_blocks(struct reader *reader, struct vde_volume *volume, uint64_t block, uint32_t blocks, uint8_t *data);

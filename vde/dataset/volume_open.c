@@ -101,13 +101,13 @@ vde_status volume_claim(struct vde_image *image, uint64_t id)
     fresh->id = id;
     fresh->claimed = true;
     lock_take(&image->volumes_lock);
-    bool busy = find(volumes, id) != NULL;
-    if (!busy) {
+    if (!find(volumes, id)) {
         fresh->next = volumes->open;
         volumes->open = fresh;
+        fresh = NULL;
     }
     lock_drop(&image->volumes_lock);
-    if (!busy)
+    if (!fresh)
         return VDE_OK;
     free(fresh);
     volumes_leave(volumes);

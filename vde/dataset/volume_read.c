@@ -82,7 +82,7 @@ vde_status reader_blocks(struct reader *reader, struct vde_volume *volume, uint6
     return plan_finish(reader->plan, volume);
 }
 
-static vde_status need_bounce(struct reader *reader)
+vde_status reader_need_bounce(struct reader *reader)
 {
     if (reader->bounce)
         return VDE_OK;
@@ -100,7 +100,7 @@ static vde_status read_step(struct reader *reader, struct vde_volume *volume, ui
         *ret_done = blocks * BLOCK_BYTES;
         return reader_blocks(reader, volume, block, (uint32_t)blocks, to);
     }
-    VDE_TRY(need_bounce(reader));
+    VDE_TRY(reader_need_bounce(reader));
     uint64_t blocks = min_u64(div_up(skip + size, BLOCK_BYTES), reader->plan->capacity);
     if ((uintptr_t)(to - skip) % BLOCK_BYTES == 0 && size > BLOCK_BYTES)
         blocks = 1; /* an edge: what follows is aligned */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* volume_rmw.c -- requests that cover blocks or compressed frames only in part: what they leave out is read, and the
  * transaction is void if it changed meanwhile; then everything is done again. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/checked.h"
@@ -180,10 +179,9 @@ vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size,
                      uint64_t *ret_lsn)
 {
     struct rmw rmw = {.volume = volume, .data = data, .size = size, .offset = offset, .end = end};
-    rmw.raw = aligned_alloc(BLOCK_BYTES, BATCH_ROOM * BLOCK_BYTES);
-    if (!rmw.raw)
-        return fail_nomem("volume write");
-    vde_status status = reader_take(volume->volumes, &rmw.reader);
+    VDE_TRY(reader_take(volume->volumes, &rmw.reader));
+    vde_status status = reader_need_bounce(rmw.reader);
+    rmw.raw = rmw.reader->bounce;
     if (status == VDE_OK) {
         unsigned space_tries = 0;
         do {
@@ -191,8 +189,7 @@ vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size,
             if (status == VDE_OK)
                 status = attempt(&rmw, ret_lsn);
         } while (status == VDE_BUSY || (status == VDE_NOSPC && space_may_come(volume->image, &space_tries)));
-        reader_give(volume->volumes, rmw.reader);
     }
-    free(rmw.raw);
+    reader_give(volume->volumes, rmw.reader);
     return status;
 }
