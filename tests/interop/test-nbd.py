@@ -310,6 +310,17 @@ class Requests(NbdCase):
         else:
             self.assertEqual(client.read(begin, length), oracle[begin:end])
 
+    def test_zeroes_with_space_set_aside_are_no_holes(self):
+        self.create("kept", "8M", "--prealloc")
+        with self.server() as server:
+            client = server.client("kept")
+            client.write(MIB, b"x" * 65536)
+            client.trim(MIB, 32768)
+            extents = json.loads(self.run_ok("nbdinfo", "--map", "--json", server.uri("kept")))
+        self.assertEqual({extent["type"] for extent in extents}, {0, 2})
+        data = [(extent["offset"], extent["length"]) for extent in extents if extent["type"] == 0]
+        self.assertEqual(data, [(MIB + 32768, 32768)])
+
     def test_the_map_is_what_was_written(self):
         with self.server() as server:
             client = server.client("v")
