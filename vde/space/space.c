@@ -130,7 +130,10 @@ static vde_status mark_used(struct space *space, struct page *page, uint32_t bit
 
 static vde_status mark_free(struct space *space, struct page *page, uint32_t bit, uint32_t count)
 {
-    space->used -= bits_count(page->disk, bit, count);
+    if (bits_count(page->disk, bit, count) != count) /* two owners in a damaged image: it would become free twice */
+        return fail_corrupt("blocks freed from block %llu on|some that are free already|blocks in use",
+                            (unsigned long long)(page - space->pages) * BITMAP_BITS + bit);
+    space->used -= count;
     bits_clear(page->disk, bit, count);
     page->dirty = true;
     return VDE_OK;
