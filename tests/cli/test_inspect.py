@@ -65,7 +65,8 @@ class Dump(InspectCase):
         extents = [item for item in files if item.get("kind") == "extent"]
         self.assertTrue(extents)
         self.assertRegex(extents[0]["value"], r"^300000 bytes in 74 blocks at \d+ born \d+$")
-        self.assertEqual(self.run_json("dump-tree", "dump", "tree", self.image, "lakehouse")["items"][0]["what"], "node")
+        lakehouse = self.run_json("dump-tree", "dump", "tree", self.image, "lakehouse")["items"]
+        self.assertEqual(lakehouse[0]["what"], "node")
         self.assertIn("file ", self.run_ok("dump", "tree", self.image, "files"))
         self.run_fails(FAILED, "NOT_FOUND", "dump", "tree", self.image, "nothing", says="nothing")
         self.run_fails(FAILED, "NOT_FOUND", "dump", "tree", self.image, "files", "--snapshot", "3", says="snapshot 3")
@@ -346,7 +347,8 @@ class Volumes(InspectCase):
         self.assertEqual(disk["missing"], [{"offset": 2 * MIB, "size": BLOCK, "why": "checksum"}])
 
     def test_rescue_behind_a_damaged_node(self):
-        nodes = [i for i in self.run_json("dump-tree", "dump", "tree", self.image, "disk")["items"] if i["what"] == "node"]
+        items = self.run_json("dump-tree", "dump", "tree", self.image, "disk")["items"]
+        nodes = [item for item in items if item["what"] == "node"]
         self.blot(nodes[-1]["block"])
         folder, report = self.rescued(status=DAMAGE)
         disk = next(item for item in report["items"] if item["path"] == "disk.raw")

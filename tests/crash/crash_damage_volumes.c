@@ -12,7 +12,7 @@
 #include "unit/check/rich_image.h"
 
 #define JOBS 2u
-#define STRIDE 127u
+#define STRIDE 199u
 #define DATA_STRIDE 1021u
 #define REPAIR_EACH 16u   /* of the damaged images, one in so many is repaired, too */
 #define PART 65536u

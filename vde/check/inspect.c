@@ -78,7 +78,7 @@ static bool all_zero(const uint8_t *bytes, size_t size)
 static vde_status inspect_slot(struct source *source, unsigned ring, unsigned slot, uint8_t *block,
                                struct vde_superblock_info *ret_info)
 {
-    struct superblock sb;
+    struct superblock sb = {.sequence = 0};
     memset(ret_info, 0, sizeof *ret_info);
     ret_info->ring = ring ? 'B' : 'A';
     ret_info->slot = slot;

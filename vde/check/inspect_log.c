@@ -206,8 +206,8 @@ static vde_status walk_all(struct log_walk *w)
         return fail_nomem("log");
     vde_status status = find_frames(w, places, &count);
     for (size_t i = 0; i < count && status == VDE_OK; i++) {
-        struct frame f;
-        bool valid;
+        struct frame f = {.position = 0};
+        bool valid = false;
         if (!stopped && places[i].position > w->position) {
             char text[2 * WHY_BYTES];
             snprintf(w->why, sizeof w->why, "no frame stands at position %llu", (unsigned long long)w->position);
