@@ -201,7 +201,7 @@ static void round_of(const char *path, uint32_t level, unsigned seconds)
 int main(int argc, char **argv)
 {
     char path[TMP_PATH_BYTES];
-    unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20;
+    unsigned seconds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 8;
     tmp_path(path, NULL, "stress-volume");
     round_of(path, 0, seconds);
     tmp_remove(path);
