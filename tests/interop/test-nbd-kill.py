@@ -15,6 +15,13 @@ class Killed(NbdCase):
 
     def test_what_was_flushed_is_there_after_every_kill(self):
         self.create("v", "64M")
+        self.exercise()
+
+    def test_the_same_on_a_compressed_volume(self):
+        self.create("v", "64M", "--compress", "zstd:1")
+        self.exercise()
+
+    def exercise(self):
         load = Load(64, seed=int(os.environ.get("VDE_TEST_SEED", "1")))
         for number in range(self.rounds):
             with self.server() as server:

@@ -278,12 +278,19 @@ class Requests(NbdCase):
             self.assertEqual(client.read(0, 8 * 4096), b"".join(blocks))
 
     def test_random_requests_against_an_array(self):
+        self.random_requests("v")
+
+    def test_random_requests_to_a_compressed_volume(self):
+        self.create("packed", "8M", "--compress", "zstd:3")
+        self.random_requests("packed")
+
+    def random_requests(self, name):
         rng = random.Random(int(os.environ.get("VDE_TEST_SEED", "1")))
         size = 4 * MIB
         oracle = bytearray(size)
         for _ in range(3):
             with self.server() as server:
-                client = server.client("v")
+                client = server.client(name)
                 self.assertEqual(client.read(0, size), oracle)
                 for _ in range(1500):
                     length = rng.choice([512, 1024, 3584, 4096, 8192, 20480, 262144])
@@ -297,7 +304,8 @@ class Requests(NbdCase):
         kind = rng.choices(["write", "zero", "trim", "read"], [60, 10, 10, 20])[0]
         end = begin + length
         if kind == "write":
-            oracle[begin:end] = rng.randbytes(length)
+            # Half of it can be compressed.
+            oracle[begin:end] = rng.choice([rng.randbytes(length), rng.randbytes(8) * (length // 8)])
             client.write(begin, bytes(oracle[begin:end]), flags=rng.choice([0, 0, 0, FUA]))
         elif kind == "zero":
             oracle[begin:end] = bytes(length)
