@@ -145,7 +145,7 @@ static const char *vde_default_export(int readonly, int is_tls)
 static int wanted(struct nbd_name *ret_name)
 {
     const char *asked = nbdkit_export_name();
-    const char *only = nbd_exports_default(&server);
+    const char *only = server.volume ? nbd_exports_default(&server) : NULL;
     if (!asked)
         return -1;
     if (!server.volume && !asked[0])
