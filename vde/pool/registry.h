@@ -15,6 +15,7 @@ struct registry_entry {
     uint64_t id;
     enum registry_kind kind; /* 0: empty place */
     bool dropped;
+    bool volume;             /* datasets: its records are blocks */
     bool has_last;           /* streams: an entry exists */
     uint64_t last_number, last_time_us;
 };

@@ -26,10 +26,19 @@ static vde_status note(struct vde_image *image, struct registry_entry value)
     return entry ? VDE_OK : fail_nomem("registry");
 }
 
-vde_status registry_note_created(struct vde_image *image, uint64_t dataset)
+vde_status registry_note_created(struct vde_image *image, uint64_t dataset, bool volume)
 {
     /* "Dropped" until the creating record is applied. */
-    return note(image, (struct registry_entry){.id = dataset, .kind = REGISTRY_DATASET, .dropped = true});
+    return note(image, (struct registry_entry){.id = dataset, .kind = REGISTRY_DATASET, .dropped = true, .volume = volume});
+}
+
+bool registry_is_volume(struct vde_image *image, uint64_t dataset)
+{
+    lock_take(log_gate(image->log));
+    const struct registry_entry *entry = registry_find(&image->registry, REGISTRY_DATASET, dataset);
+    bool volume = entry && entry->volume;
+    lock_drop(log_gate(image->log));
+    return volume;
 }
 
 vde_status registry_load_dataset(struct vde_image *image, uint64_t dataset)
@@ -43,7 +52,8 @@ vde_status registry_load_dataset(struct vde_image *image, uint64_t dataset)
     vde_status status = map_dataset_record(&catalog, dataset, &record);
     vde_view_close(view);
     VDE_TRY(status);
-    return note(image, (struct registry_entry){.id = dataset, .kind = REGISTRY_DATASET});
+    return note(image, (struct registry_entry){.id = dataset, .kind = REGISTRY_DATASET,
+                                               .volume = record.kind == DATASET_KIND_VOLUME});
 }
 
 vde_status registry_load_stream(struct vde_image *image, uint64_t stream)

@@ -155,6 +155,18 @@ vde_status txn_check_user_dataset(uint64_t dataset)
     return VDE_OK;
 }
 
+/* The dataset must exist and hold keys and values. */
+static vde_status touch_kv(vde_txn *txn, uint64_t dataset)
+{
+    if (txn->touched_count > 0 && txn->touched[txn->touched_count - 1] == dataset)
+        return VDE_OK;
+    VDE_TRY(txn_touch(txn, dataset));
+    if (!registry_is_volume(txn->image, dataset))
+        return VDE_OK;
+    txn->touched_count--;
+    return fail_as(VDE_INVAL, "dataset %llu|a volume|a dataset of keys and values", (unsigned long long)dataset);
+}
+
 static vde_status check_key(size_t key_size)
 {
     if (key_size == 0 || key_size > VDE_KEY_MAX)
@@ -169,7 +181,7 @@ vde_status vde_txn_put(vde_txn *txn, uint64_t dataset, const void *key, size_t k
     VDE_TRY(check_key(key_size));
     if (value_size > VDE_VALUE_MAX)
         return fail_as(VDE_TOO_LARGE, "value|%zu bytes|at most %u", value_size, VDE_VALUE_MAX);
-    VDE_TRY(txn_touch(txn, dataset));
+    VDE_TRY(touch_kv(txn, dataset));
     if (value_size <= STREAM_INLINE_MAX && value_size <= log_record_limit(txn->image->log) / 2)
         return txn_op(txn, dataset, key, key_size, VALUE_INLINE, value, value_size);
     return txn_spill(txn, dataset, key, key_size, value, value_size);
@@ -179,7 +191,7 @@ vde_status vde_txn_delete(vde_txn *txn, uint64_t dataset, const void *key, size_
 {
     VDE_TRY(txn_check_user_dataset(dataset));
     VDE_TRY(check_key(key_size));
-    VDE_TRY(txn_touch(txn, dataset));
+    VDE_TRY(touch_kv(txn, dataset));
     return txn_op(txn, dataset, key, key_size, VALUE_DELETE, NULL, 0);
 }
 

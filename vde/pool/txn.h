@@ -81,7 +81,9 @@ vde_status txn_own_extent(vde_txn *txn, uint64_t address, uint64_t blocks);
 vde_status registry_load_dataset(struct vde_image *image, uint64_t dataset);
 vde_status registry_load_stream(struct vde_image *image, uint64_t stream);
 /* A dataset that a transaction being built creates: nobody else can know its id. */
-vde_status registry_note_created(struct vde_image *image, uint64_t dataset);
+vde_status registry_note_created(struct vde_image *image, uint64_t dataset, bool volume);
+/* A dataset that a transaction touched. */
+bool registry_is_volume(struct vde_image *image, uint64_t dataset);
 
 /* Add a condition and look whether it holds. */
 vde_status txn_condition(vde_txn *txn, const struct condition *condition);

@@ -129,7 +129,7 @@ static vde_status create(vde_txn *txn, const struct dataset_record *record)
     size_t value_size = dataset_record_put(record, value);
     key_size = key_dataset(key, record->id);
     VDE_TRY(require(txn, key, key_size, false, "dataset id"));
-    VDE_TRY(registry_note_created(txn->image, record->id));
+    VDE_TRY(registry_note_created(txn->image, record->id, record->kind == DATASET_KIND_VOLUME));
     return txn_op(txn, DATASET_CATALOG, key, key_size, VALUE_INLINE, value, value_size);
 }
 

@@ -326,3 +326,25 @@ Test(volume, a_flipped_bit_is_reported_with_its_place_and_never_returned)
     vde_volume_close(volume);
     close_clean(image, device);
 }
+
+/* The tree of a volume holds runs: a key and a value in it would be damage. */
+Test(volume, takes_no_keys_and_values)
+{
+    struct vde_device *device = memory_image(16 * MIB);
+    vde_image *image = open_quiet(device);
+    struct shadow shadow = shadow_create(image, "a", 1 * MIB, 0);
+    struct vde_volume_info info;
+    for (unsigned opened = 0; opened < 2; opened++) {
+        vde_view *view = view_of(image);
+        OK(vde_volume_get(view, "a", &info));
+        vde_view_close(view);
+        vde_txn *txn = begin(image);
+        EXPECT(VDE_INVAL, txn_put_text(txn, info.id, "key", "value"));
+        EXPECT(VDE_INVAL, txn_put_text(txn, info.id, "key", "value"));
+        EXPECT(VDE_INVAL, vde_txn_delete(txn, info.id, "key", 3));
+        vde_txn_destroy(txn);
+        shadow_reopen(&shadow, &image, device, "a");
+    }
+    shadow_done(&shadow);
+    close_clean(image, device);
+}
