@@ -40,7 +40,8 @@ def page(library, version, header):
     source = roff.title(topic, 3, f"{library} {version}", "Library functions")
     source += roff.heading("name") + f"{topic} \\- {roff.escape(' '.join(first.split()))}\n"
     package = "vde" if library == "vde" else "lakehouse"
-    source += roff.heading("synopsis") + roff.literal(f"#include <{package}/{name}>\n\ncc ... $(pkg-config --cflags --libs {package})")
+    synopsis = f"#include <{package}/{name}>\n\ncc ... $(pkg-config --cflags --libs lib{package})"
+    source += roff.heading("synopsis") + roff.literal(synopsis)
     source += roff.heading("description") + roff.paragraphs(rest or first)
     for comment, body in pairs:
         if comment is not pairs[0][0] and comment:
