@@ -8,8 +8,9 @@ int main(int argc, char **argv)
 {
     struct explore_options options = EXPLORE_OPTIONS_INIT;
     options.every = 12;
-    options.again_every = 4;
-    options.least = 40000;
+    options.again_every = 16;
+    options.further_every = 4;
+    options.least = 25000;
     explore_parse(argc, argv, &options);
     return explore(&volume_subject, &options);
 }

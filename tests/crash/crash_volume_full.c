@@ -6,9 +6,10 @@
 int main(int argc, char **argv)
 {
     struct explore_options options = EXPLORE_OPTIONS_INIT;
-    options.every = 20;
-    options.again_every = 8;
-    options.least = 20000;
+    options.every = 24;
+    options.again_every = 16;
+    options.further_every = 4;
+    options.least = 15000;
     explore_parse(argc, argv, &options);
     return explore(&full_volume_subject, &options);
 }

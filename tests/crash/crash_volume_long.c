@@ -7,9 +7,10 @@ int main(int argc, char **argv)
 {
     struct explore_options options = EXPLORE_OPTIONS_INIT;
     options.from = options.depth = 4;
-    options.every = 300;
-    options.again_every = 8;
-    options.least = 30000;
+    options.every = 400;
+    options.again_every = 16;
+    options.further_every = 4;
+    options.least = 10000;
     explore_parse(argc, argv, &options);
     return explore(&volume_subject, &options);
 }

@@ -49,11 +49,12 @@ struct explore_options {
     unsigned every;       /* of the sequences of full length, explore each `every`-th; 1: all */
     unsigned modes;       /* survivals tried for each cut, 1 to 5 */
     unsigned again_every; /* of the images, cut recovery itself for each `again_every`-th; 0: none */
+    unsigned further_every; /* of the images, open each `further_every`-th a second time and go on with it */
     uint64_t least;       /* distinct images expected */
     uint64_t seed;
     int only[EXPLORE_DEPTH]; /* kinds of one sequence to explore alone; only[0] < 0: all */
 };
-#define EXPLORE_OPTIONS_INIT { 2, 1, 3, 1, 5, 1, 0, 1, {-1, -1, -1, -1} }
+#define EXPLORE_OPTIONS_INIT { 2, 1, 3, 1, 5, 1, 1, 0, 1, {-1, -1, -1, -1} }
 
 /* Read options from the command line: --jobs N, --from N, --depth N, --every N, --modes N, --again N, --least N, --seed N,
  * --only A,B,C,D. Ends the program on anything else. */

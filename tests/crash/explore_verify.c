@@ -89,7 +89,7 @@ static int which_state(struct verify *v, void *handle)
     return -1;
 }
 
-/* A second and third life: what recovery made stays, new writes work, nothing leaked. */
+/* Nothing leaked. A second and third life: what recovery made stays, new writes work. */
 static bool verify_further(struct verify *v, struct vde_device *device, int state)
 {
     const struct subject *s = v->e->subject;
@@ -98,6 +98,8 @@ static bool verify_further(struct verify *v, struct vde_device *device, int stat
     run_check(device, v->why);
     if (v->why[0])
         return fail(v, "check after recovery and close");
+    if (v->e->totals->images % v->e->options->further_every != 0)
+        return true;
     if (s->open(device, &handle) != VDE_OK)
         return fail_status(v, "second open");
     bool good = s->matches(handle, model, v->why) ? true : fail(v, "second open shows another state");
