@@ -7,6 +7,7 @@
 #include "volume_steps.h"
 
 #define BATCH_MAX 24u
+#define WHOLE_SECTORS 256u /* of a request that happens as a whole or not at all */
 
 unsigned some_volume(struct world *w)
 {
@@ -73,6 +74,25 @@ static bool space_is_kept(const struct volume *volume)
     return volume->prealloc && !volume->shared && !volume->compression && volume->base == 0;
 }
 
+/* A request of more than 128 KiB was refused: parts of it may be there, each sector as before or as it wanted. */
+static void settle_parts(struct world *w, unsigned slot, uint64_t sector, uint64_t count, uint64_t stamp)
+{
+    struct volume *volume = &w->now.volumes[slot];
+    OK(vde_volume_read(handle_of(w, slot), w->buffer, count * STAMP_BYTES, volume->base + sector * STAMP_BYTES));
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t wanted = stamp ? stamp + 2 * i : 0;
+        if ((stamp && content_stamp(&volume->now, sector + i) == wanted) ||
+            !stamp_matches(w->buffer + i * STAMP_BYTES, wanted))
+            continue;
+        if (stamp)
+            content_write(&volume->now, &w->clock, sector + i, 1, wanted, volume->compression != 0);
+        else
+            content_zero(&volume->now, &w->clock, sector + i, 1, false, volume->compression != 0);
+        w->dirty[slot] = true;
+    }
+    verify_bytes(&volume->now, sector, count, w->buffer, "a refused request");
+}
+
 void step_write(struct world *w)
 {
     unsigned slot = some_volume(w);
@@ -93,6 +113,8 @@ void step_write(struct world *w)
     if (took(w, status)) {
         content_write(&volume->now, &w->clock, sector, count, stamp, volume->compression != 0);
         w->dirty[slot] |= !flags;
+    } else if (count > WHOLE_SECTORS) {
+        settle_parts(w, slot, sector, count, stamp);
     }
 }
 
@@ -117,6 +139,8 @@ void step_zero(struct world *w)
     if (took(w, status)) {
         content_zero(&volume->now, &w->clock, sector, count, whole, volume->compression != 0);
         w->dirty[slot] = true;
+    } else if (count > WHOLE_SECTORS) {
+        settle_parts(w, slot, sector, count, 0);
     }
 }
 
@@ -265,7 +289,7 @@ void step_batch(struct world *w)
     for (unsigned tries = 0; tries < 3 * wanted && count < wanted; tries++) {
         struct one *one = &ones[count];
         one->slot = one_volume ? first : some_volume(w);
-        some_range(w, &w->now.volumes[one->slot].now, 300, &one->sector, &one->count);
+        some_range(w, &w->now.volumes[one->slot].now, WHOLE_SECTORS, &one->sector, &one->count);
         if (overlaps(ones, count, one))
             continue;
         prepare(w, one);
