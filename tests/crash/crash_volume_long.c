@@ -7,10 +7,10 @@ int main(int argc, char **argv)
 {
     struct explore_options options = EXPLORE_OPTIONS_INIT;
     options.from = options.depth = 4;
-    options.every = 400;
+    options.every = 150;
     options.again_every = 16;
     options.further_every = 4;
-    options.least = 10000;
+    options.least = 8000;
     explore_parse(argc, argv, &options);
     return explore(&volume_subject, &options);
 }

@@ -19,7 +19,7 @@ void volume_model_snapshot(unsigned index, char ret_name[32])
 
 void volume_model_fill(void *sector, uint8_t stamp, unsigned number)
 {
-    stamp_fill(sector, stamp ? (stamp * 1000ull + number) * 2 + (stamp & 1) : 0);
+    stamp_fill(sector, stamp ? (stamp * 1000ull + number) * 2 + (stamp % 4 != 0) : 0);
 }
 
 static bool VDE_PRINTF(2, 3) differs(char why[VOLUME_WHY], const char *format, ...)

@@ -42,7 +42,7 @@ build() {
 
 mapfile -t sources < <(find vde -name '*.c' | sort)
 mapfile -t mutable < <(grep -l 'MUTATED(' "${sources[@]}")
-mapfile -t helpers < <(grep -L 'int main(\|include <criterion/' tests/crash/*.c; echo tests/support/support.c)
+mapfile -t helpers < <(grep -L 'int main(\|include <criterion/' tests/crash/*.c; grep -L 'include <criterion/' tests/support/*.c)
 compile plain -DVDE_MUTATE=0 "${sources[@]}" "${helpers[@]}"
 
 missed=0

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "dataset/volume.h"
 
 struct rmw {
@@ -46,7 +47,9 @@ static vde_status look_at_frame(struct rmw *rmw, uint64_t frame, uint64_t first,
     if (*ret_whole)
         return VDE_OK;
     batch_expect(rmw->batch, rmw->volume->shared, frame, RUN_FRAME_BLOCKS, &rmw->pin);
-    return has_frame(rmw, frame, ret_whole);
+    VDE_TRY(has_frame(rmw, frame, ret_whole));
+    *ret_whole &= !MUTATED(MUTATE_PARTIAL_FRAME);
+    return VDE_OK;
 }
 
 /* What is written: whole blocks, widened to whole frames where those are compressed. */
