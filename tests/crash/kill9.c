@@ -321,7 +321,7 @@ static uint64_t run_round(uint64_t *before)
 
 int main(int argc, char **argv)
 {
-    unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 200;
+    unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : getenv("VDE_TEST_EXTENDED") ? 200 : 60;
     backend = argc > 2 ? argv[2] : NULL;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED || rounds == 0)

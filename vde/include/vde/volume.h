@@ -9,12 +9,12 @@
  * prefix of its completed requests that includes all flushed ones; a request of at most 128 KiB is there as a whole or not
  * at all, a larger one may be there in part.
  *
- * Statuses: INVAL (range, alignment), NOT_FOUND, READ_ONLY, NOSPC (nothing of the request happened), CORRUPT (a block
+ * Statuses: INVAL (range, alignment), NOT_FOUND, READ_ONLY, NOSPC (nothing of a request of at most 128 KiB happened), CORRUPT (a block
  * whose checksum does not fit: nothing of it is returned; the detail names volume, offset and block), IO, NOMEM, POISONED
  * and COMMIT_UNKNOWN as in txn.h.
  *
  * Threads: a vde_volume may be used by any number of threads at once; concurrent requests that overlap happen in some
- * order. A queue belongs to one thread at a time. */
+ * order. A queue belongs to one thread; another may take it over only while nothing is in flight. */
 #ifndef VDE_VOLUME_H
 #define VDE_VOLUME_H
 
