@@ -6,10 +6,10 @@
 int main(int argc, char **argv)
 {
     struct explore_options options = EXPLORE_OPTIONS_INIT;
-    options.every = 24;
+    options.every = 40;
     options.again_every = 16;
     options.further_every = 4;
-    options.least = 15000;
+    options.least = 10000;
     explore_parse(argc, argv, &options);
     return explore(&full_volume_subject, &options);
 }

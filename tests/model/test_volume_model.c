@@ -69,7 +69,7 @@ static const struct {
     {step_snapshot, 24}, {step_unsnapshot, 18}, {step_image_snapshot, 6}, {step_image_unsnapshot, 5}, {step_clone, 9},
     {step_create, 8}, {step_delete, 6}, {step_rename, 4}, {step_resize, 10}, {step_rollback, 8}, {step_txn, 20},
     {step_read_snapshot, 8}, {step_diff, 10}, {step_handle, 6}, {step_checkpoint, 14}, {step_reopen, 4},
-    {step_verify, 2},
+    {step_verify, 2}, {step_defrag, 3},
 };
 
 static void make_room(struct world *w)

@@ -193,6 +193,24 @@ void step_status(struct world *w)
     w->operations++;
 }
 
+void step_defrag(struct world *w)
+{
+    unsigned slot = some_volume(w);
+    uint64_t offset = 0, bytes = 0;
+    if (slot == VOLUMES)
+        return;
+    struct volume *volume = &w->now.volumes[slot];
+    trace(w, "defrag %u", volume->name);
+    for (unsigned rounds = 0; rounds < 100; rounds++) {
+        vde_status status = vde_volume_defrag(handle_of(w, slot), &offset, 256u << 10, &bytes);
+        w->operations++;
+        if (!took(w, status) || offset == 0)
+            break;
+    }
+    volume->moved = true;
+    content_touch(&volume->now, &w->clock);
+}
+
 /* --- asynchronous: requests that don't overlap, though they may share blocks ------------------------------------------- */
 
 struct one {

@@ -18,6 +18,7 @@ void step_read(struct world *w);
 void step_flush(struct world *w);
 void step_status(struct world *w);
 void step_batch(struct world *w);
+void step_defrag(struct world *w);
 
 void step_create(struct world *w);
 void step_delete(struct world *w);
