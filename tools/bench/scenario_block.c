@@ -170,8 +170,11 @@ json_t *scenario_b7(const struct bench_config *config)
     block_fill(volume, ballast);
     vde_volume_close(volume);
     struct turn turn = {1, 0};
-    for (double blocks = 0; blocks < 3.0 * (double)b.span / 4096; blocks += turn.iops * config->seconds)
+    uint64_t blocks = 0;
+    while (blocks < 3 * b.span / 4096) {
         turn = block_volume_turn(b.subject.image, b.volume, &WRITE_32, config->seconds, b.span);
+        blocks += (uint64_t)(turn.iops * config->seconds);
+    }
     double after = measure(&b, result, "random write QD32, 90 % full, overwritten three times", &WRITE_32);
     report_target(result, "90 % full / one third full", after / before, true, 0.7);
     end(&b, result);

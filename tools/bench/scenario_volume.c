@@ -84,16 +84,13 @@ enum { CREATIONS = 50 };
 /* 64 MiB in blocks all over the volume. */
 static void scatter(vde_volume *volume, uint64_t size, uint64_t blocks, uint64_t seed)
 {
-    uint64_t *block = aligned_alloc(4096, 4096);
-    if (!block)
-        bench_die("out of memory");
-    memset(block, 0x33, 4096);
+    uint64_t block[512];
+    memset(block, 0x33, sizeof block);
     for (uint64_t i = 0; i < blocks; i++) {
         block[0] = seed + i;
         bench_must(vde_volume_write(volume, block, 4096, bench_mix(i) % (size / 4096) * 4096, 0), "write");
     }
     bench_must(vde_volume_flush(volume), "flush");
-    free(block);
 }
 
 static void time_creations(const struct subject *subject, const char *name, uint64_t id, struct samples *snapshots,
@@ -118,7 +115,7 @@ static void time_creations(const struct subject *subject, const char *name, uint
 static double time_delete(const struct subject *subject, vde_volume *volume, uint64_t size, uint64_t id)
 {
     char last[32];
-    snprintf(last, sizeof last, "s%u", CREATIONS - 1);
+    snprintf(last, sizeof last, "s%d", CREATIONS - 1);
     scatter(volume, size, 164, 77);
     bench_must(vde_image_checkpoint(subject->image), "checkpoint");
     double begun = bench_now();

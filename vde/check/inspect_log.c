@@ -199,7 +199,7 @@ static vde_status find_frames(struct log_walk *w, struct place *places, size_t *
 
 static vde_status walk_all(struct log_walk *w)
 {
-    size_t count;
+    size_t count = 0;
     bool stopped = !w->source->has_superblock;
     struct place *places = malloc(w->ring_bytes / BLOCK_BYTES * sizeof *places);
     if (!places)

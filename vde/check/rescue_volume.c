@@ -54,7 +54,7 @@ static vde_status lost(struct volume_walk *w, uint64_t block, uint64_t blocks, c
 static vde_status plain_run(struct volume_walk *w, const struct block_run *run)
 {
     for (uint32_t i = 0; i < run->blocks;) {
-        uint32_t n = i;
+        uint32_t n;
         uint64_t seed = w->r->source.seed;
         const uint8_t *bytes = w->r->buffer + (size_t)i * BLOCK_BYTES;
         bool good = checksum(bytes, BLOCK_BYTES, seed ^ (run->address + i)) == run_checksum(run, i);

@@ -125,7 +125,8 @@ vde_status stage_begin(struct merge *merge, uint64_t dataset, uint64_t after, ui
     ret_stage->items = malloc(ret_stage->count * sizeof *ret_stage->items);
     if (!ret_stage->items)
         return fail_nomem("checkpoint");
-    memcpy(ret_stage->items, index->items + first, ret_stage->count * sizeof *ret_stage->items);
+    for (size_t i = first; i < end; i++)
+        ret_stage->items[i - first] = index->items[i];
     qsort(ret_stage->items, ret_stage->count, sizeof *ret_stage->items, by_rank);
     return VDE_OK;
 }

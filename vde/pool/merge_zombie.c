@@ -246,7 +246,7 @@ static vde_status free_in_dataset(struct merge *merge, uint64_t lsn, struct data
     VDE_TRY(status);
     VDE_TRY(merge_neighbours(merge, record->id, lsn, &before, &after));
     VDE_TRY(merge_free_dead(merge, record->id, &record->dead, before, lsn, after, &record->dead_blocks, ret_done));
-    bool changed = memcmp(&dead, &record->dead, sizeof dead) != 0;
+    bool changed = dead.node.address != record->dead.node.address;
     return changed ? merge_record_put(merge, record) : VDE_OK;
 }
 
