@@ -119,7 +119,7 @@ vde_status stage_begin(struct merge *merge, uint64_t dataset, uint64_t after, ui
     size_t first = first_after(index, after), end = first_after(index, through);
     ret_stage->iterator = (struct overlay_iterator){.overlay = merge->overlay, .max_lsn = UINT64_MAX};
     ret_stage->indexed = true;
-    if (first >= end)
+    if (first >= end || !index->items)
         return VDE_OK;
     ret_stage->count = end - first;
     ret_stage->items = malloc(ret_stage->count * sizeof *ret_stage->items);
