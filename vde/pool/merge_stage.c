@@ -114,11 +114,13 @@ vde_status stage_begin(struct merge *merge, uint64_t dataset, uint64_t after, ui
         overlay_seek(&ret_stage->iterator, merge->overlay, UINT64_MAX, dataset, NULL, 0);
         return VDE_OK;
     }
-    struct stage_index *index;
+    struct stage_index *index = NULL;
     VDE_TRY(find_index(merge, dataset, &index));
+    ret_stage->indexed = true;
+    if (!index)
+        return VDE_OK;
     size_t first = first_after(index, after), end = first_after(index, through);
     ret_stage->iterator = (struct overlay_iterator){.overlay = merge->overlay, .max_lsn = UINT64_MAX};
-    ret_stage->indexed = true;
     if (first >= end || !index->items)
         return VDE_OK;
     ret_stage->count = end - first;
