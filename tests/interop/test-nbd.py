@@ -70,7 +70,7 @@ class Parameters(NbdCase):
     def test_help_and_dump_name_every_parameter(self):
         text = self.run_ok("nbdkit", "--help", PLUGIN, env=environment())
         dump = self.run_ok("nbdkit", "--dump-plugin", PLUGIN, env=environment())
-        for word in ("image", "volume", "snapshot", "io", "memory", "control"):
+        for word in ("image", "volume", "snapshot", "io", "memory", "control", "idle-defrag"):
             self.assertIn(f"{word}=", text)
             self.assertRegex(dump, rf"vde_parameters=.*\b{word}\b")
         self.assertIn("thread_model=parallel", dump)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Volumes under threads: blocking and queued requests, sectors of shared blocks, checkpoints, snapshots, defragmentation and
- * resizing at once; every thread knows what it wrote last. Run under the thread sanitizer.
+ * resizing at once; every thread knows what it wrote last. Now and then all of them rest, so that idle work begins, and is
+ * disturbed. Run under the thread sanitizer.
  * ctest: timeout=600 processors=2 */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include "unit/dataset/volumes.h"
 
 #define OWNERS 4u
+#define THREADS (OWNERS + 4u)
 #define AREA (64u * 4096u) /* of each thread that writes blocks */
 #define SHARED (16u * 4096u)
 
@@ -29,8 +31,18 @@ struct worker {
     uint64_t done;
 };
 
+#define PHASE_MS 500u
+#define REST_MS 250u /* at the end of each phase */
+
 static bool going(struct worker *worker)
 {
+    struct timespec now, pause = {0, 0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t ms = (uint64_t)now.tv_nsec / 1000000u % PHASE_MS;
+    if (ms >= PHASE_MS - REST_MS) {
+        pause.tv_nsec = (long)(PHASE_MS - ms) * 1000000;
+        nanosleep(&pause, NULL);
+    }
     worker->done++;
     return !atomic_load(&worker->shared->stop);
 }
@@ -146,6 +158,32 @@ static void *manage(void *argument)
     return NULL;
 }
 
+/* Opens a volume, scatters its blocks, and closes it in the middle of what is done with it while it is idle. */
+static void *come_and_go(void *argument)
+{
+    struct worker *worker = argument;
+    uint64_t random = worker->number;
+    uint8_t *bytes = aligned_buffer(AREA), *read = aligned_buffer(AREA);
+    memset(bytes, 0, AREA);
+    while (going(worker)) {
+        vde_volume *volume = open_volume(worker->shared->image, "b");
+        for (unsigned i = 0; i < 80; i++) {
+            uint64_t at = draw(&random, AREA / 4096) * 4096;
+            fill_bytes(bytes + at, 4096, random);
+            OK(vde_volume_write(volume, bytes + at, 4096, at, 0));
+        }
+        OK(vde_image_checkpoint(worker->shared->image));
+        struct timespec pause = {0, (long)(10 + draw(&random, 150)) * 1000000};
+        nanosleep(&pause, NULL);
+        OK(vde_volume_read(volume, read, AREA, 0));
+        REQUIRE(memcmp(bytes, read, AREA) == 0);
+        vde_volume_close(volume);
+    }
+    free(read);
+    free(bytes);
+    return NULL;
+}
+
 static void check_worker(const struct worker *worker)
 {
     uint64_t base = SHARED + worker->number * AREA;
@@ -165,19 +203,23 @@ static void round_of(const char *path, uint32_t level, unsigned seconds)
     struct vde_device *device;
     struct shared shared = {.seconds = seconds};
     struct vde_volume_info info;
-    pthread_t threads[OWNERS + 3];
-    void *(*bodies[OWNERS + 3])(void *) = {block, block, block, queued, queued, block, manage};
-    struct worker *workers = calloc(OWNERS + 3, sizeof *workers);
+    pthread_t threads[THREADS];
+    void *(*bodies[THREADS])(void *) = {block, block, block, queued, queued, block, manage, come_and_go};
+    struct worker *workers = calloc(THREADS, sizeof *workers);
     OK(vde_device_open(path, "auto", VDE_DEVICE_CREATE, 256 * MIB, &device));
     format_on(device, 0);
-    shared.image = open_flags(device, 0);
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    opts.checkpoint_ms = 20;
+    opts.idle_defrag_ms = 5;
+    OK(vde_image_open_device(device, &opts, &shared.image));
+    create_volume(shared.image, "b", AREA, level);
     create_volume(shared.image, "a", SHARED + (OWNERS + 2) * AREA, level);
     shared.volume = open_volume(shared.image, "a");
     vde_view *view = view_of(shared.image);
     OK(vde_volume_get(view, "a", &info));
     vde_view_close(view);
     shared.id = info.id;
-    for (unsigned i = 0; i < OWNERS + 3; i++) {
+    for (unsigned i = 0; i < THREADS; i++) {
         workers[i].shared = &shared;
         workers[i].number = i;
         REQUIRE(pthread_create(&threads[i], NULL, bodies[i], &workers[i]) == 0);
@@ -185,7 +227,7 @@ static void round_of(const char *path, uint32_t level, unsigned seconds)
     struct timespec pause = {seconds, 0};
     nanosleep(&pause, NULL);
     atomic_store(&shared.stop, true);
-    for (unsigned i = 0; i < OWNERS + 3; i++)
+    for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < OWNERS + 2; i++) {
         check_worker(&workers[i]);

@@ -50,6 +50,7 @@ static vde_status open_image(const struct nbd_server *server, uint32_t flags, vd
     opts.backend = server->backend;
     opts.memory_bytes = server->memory_bytes;
     opts.wait_ms = BUSY_WAIT_MS;
+    opts.idle_defrag_ms = server->idle_defrag_ms;
     return vde_image_open(server->image_path, &opts, ret_image);
 }
 

@@ -22,6 +22,7 @@ struct nbd_server {
     char *backend;
     uint64_t memory_bytes;
     char *control_path;
+    uint32_t idle_defrag_ms;
 
     pthread_mutex_t lock;
     vde_image *image; /* guarded by lock until it is open, then immutable until the server stops */

@@ -58,6 +58,21 @@ static int set_memory(const char *value)
     return 0;
 }
 
+static int set_idle_defrag(const char *value)
+{
+    unsigned seconds;
+    if (strcmp(value, "off") == 0) {
+        server.idle_defrag_ms = VDE_IDLE_NEVER;
+        return 0;
+    }
+    if (nbdkit_parse_unsigned("idle-defrag", value, &seconds) != 0)
+        return -1;
+    if (seconds == 0 || seconds > 86400)
+        return nbd_refuse(EINVAL, "idle-defrag must be off or 1 to 86400 seconds, not", value);
+    server.idle_defrag_ms = seconds * 1000u;
+    return 0;
+}
+
 static int vde_config(const char *key, const char *value)
 {
     if (strcmp(key, "image") == 0)
@@ -72,7 +87,10 @@ static int vde_config(const char *key, const char *value)
         return set_memory(value);
     if (strcmp(key, "control") == 0)
         return set_path(&server.control_path, key, value);
-    return nbd_refuse(EINVAL, "unknown parameter; expected image, volume, snapshot, io, memory or control, not", key);
+    if (strcmp(key, "idle-defrag") == 0)
+        return set_idle_defrag(value);
+    return nbd_refuse(EINVAL, "unknown parameter; expected image, volume, snapshot, io, memory, control or idle-defrag, not",
+                      key);
 }
 
 static int vde_config_complete(void)
@@ -94,11 +112,12 @@ static int vde_config_complete(void)
     "snapshot=NAME      this snapshot of the volume, read-only\n"                                                   \
     "io=BACKEND         auto (the default), uring, aio or sync\n"                                                   \
     "memory=SIZE        budget of the caches (256M)\n"                                                              \
+    "idle-defrag=SECS   defragment when nothing was asked for so long (10), or off\n"                               \
     "control=SOCKET     take snapshots of the running server: see nbdkit-vde-plugin(1)"
 
 static void vde_dump_plugin(void)
 {
-    printf("vde_parameters=image volume snapshot io memory control\n");
+    printf("vde_parameters=image volume snapshot io memory control idle-defrag\n");
     printf("vde_block_size=%u %u %u\n", BLOCK_MIN, BLOCK_PREFERRED, REQUEST_MAX);
 }
 

@@ -9,6 +9,7 @@
 
 enum lock_rank {
     LOCK_NAMES = 1,      /* one administrative change of volumes and snapshots at a time */
+    LOCK_IDLE,           /* a step of what is done while nobody asks for anything */
     LOCK_CHECKPOINT,     /* one checkpoint at a time */
     LOCK_GATE,           /* append + apply; the cut */
     LOCK_GROUP,          /* the open commit group */

@@ -29,6 +29,12 @@ struct open_volume {
     uint32_t flags;             /* of its record */
     uint8_t compression;
     atomic_uint_least64_t size; /* bytes */
+    atomic_uint_least64_t changes; /* requests that change it */
+    unsigned writers;           /* handles of the volume itself; guarded by image->volumes_lock */
+    struct {
+        uint64_t block, changes; /* where the pass is, and how many changes there were when it began */
+        bool under_way, done;
+    } idle;                     /* guarded by image->idle_lock */
     char name[VDE_VOLUME_NAME_MAX + 1]; /* when it was opened, for messages */
 };
 
@@ -264,6 +270,14 @@ vde_status volume_forget(struct vde_volume *volume, uint64_t size, uint64_t offs
                          uint64_t *ret_lsn);
 vde_status volume_forget_request(struct vde_volume *volume, uint64_t size, uint64_t offset, bool zeroes,
                                  uint64_t *ret_lsn);
+
+/* volume_defrag.c: as vde_volume_defrag(), in blocks, `limit` more than 0. It ends early when the image's count of requests is not
+ * `requests` any more; NULL: it does not. */
+vde_status volume_defrag(struct vde_volume *volume, uint64_t *block, uint64_t limit, const uint64_t *requests,
+                         uint64_t *ret_blocks);
+
+/* volume_idle.c: a step of what is done while nobody asks for anything; see vde_image.idle_work. */
+uint64_t volumes_idle_step(struct vde_image *image);
 
 /* volume_queue.c: blocking writes of any size through a queue of the image's own. */
 vde_status queue_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t *ret_lsn);

@@ -20,6 +20,7 @@ struct defrag {
     struct volume_pin pin;
     uint64_t newest;            /* what was born up to here is shared with a snapshot or the origin */
     uint64_t end;               /* of the volume, in blocks */
+    const uint64_t *requests;   /* it ends when the image's count is another; NULL: it does not */
     uint32_t segments;          /* looked at */
     uint8_t *raw;               /* of the window */
     uint32_t window_blocks;
@@ -31,6 +32,11 @@ struct defrag {
     uint32_t stored;            /* device blocks of what is to be rewritten */
     struct write_batch *batches[UNITS];
 };
+
+static bool disturbed(const struct defrag *defrag)
+{
+    return defrag->requests && atomic_load(&defrag->volume->image->requests) != *defrag->requests;
+}
 
 static bool has(const uint64_t *bits, uint32_t at) { return bits[at / 64] >> at % 64 & 1u; }
 static void set(uint64_t *bits, uint32_t at) { bits[at / 64] |= 1ull << at % 64; }
@@ -166,7 +172,7 @@ static vde_status write_window(struct defrag *defrag, vde_status status, uint64_
         struct write_batch *batch = defrag->batches[unit];
         if (!batch)
             continue;
-        vde_status one = status == VDE_OK && batch->unit_count > 0 ? batch_finish(batch) : VDE_BUSY;
+        vde_status one = status == VDE_OK && batch->unit_count > 0 && !disturbed(defrag) ? batch_finish(batch) : VDE_BUSY;
         if (one == VDE_OK)
             *ret_blocks += batch->blocks;
         else if (one != VDE_BUSY && status == VDE_OK)
@@ -185,7 +191,7 @@ static vde_status find_window(struct defrag *defrag, uint64_t *block, bool *ret_
     struct segment segment;
     *ret_found = false;
     VDE_TRY(reader_set(defrag->reader, &defrag->pin.map));
-    while (*block < defrag->end && defrag->segments < SEGMENTS_MAX) {
+    while (*block < defrag->end && defrag->segments < SEGMENTS_MAX && !disturbed(defrag)) {
         VDE_TRY(block_cursor_at(defrag->reader->cursor, *block, defrag->end, &segment));
         defrag->segments++;
         if (!segment.data) {
@@ -220,8 +226,8 @@ static vde_status one_window(struct defrag *defrag, uint64_t *block, uint64_t *r
 
 static vde_status run(struct defrag *defrag, uint64_t *block, uint64_t limit, uint64_t *ret_written)
 {
-    uint64_t read = 0, left = max_u64(limit, 1);
-    while (*block < defrag->end && left > 0 && defrag->segments < SEGMENTS_MAX) {
+    uint64_t read = 0, left = limit;
+    while (*block < defrag->end && left > 0 && defrag->segments < SEGMENTS_MAX && !disturbed(defrag)) {
         defrag->window_blocks = (uint32_t)min_u64(left, WINDOW_BLOCKS);
         VDE_TRY(one_window(defrag, block, &read, ret_written));
         left -= min_u64(left, read);
@@ -229,22 +235,32 @@ static vde_status run(struct defrag *defrag, uint64_t *block, uint64_t limit, ui
     return VDE_OK;
 }
 
-vde_status vde_volume_defrag(vde_volume *volume, uint64_t *offset, uint64_t limit_bytes, uint64_t *ret_bytes)
+vde_status volume_defrag(struct vde_volume *volume, uint64_t *block, uint64_t limit, const uint64_t *requests,
+                         uint64_t *ret_blocks)
 {
-    uint64_t size = volume_bytes(volume), block = *offset / BLOCK_BYTES, written = 0;
-    VDE_TRY(volume_check(volume, 0, 0, true));
-    *ret_bytes = 0;
-    struct defrag defrag = {.volume = volume, .end = div_up(size, BLOCK_BYTES)};
+    struct defrag defrag = {.volume = volume, .requests = requests, .end = div_up(volume_bytes(volume), BLOCK_BYTES)};
+    *ret_blocks = 0;
     defrag.raw = aligned_alloc(BLOCK_BYTES, WINDOW_BLOCKS * BLOCK_BYTES);
     if (!defrag.raw)
         return fail_nomem("volume defragmentation");
     vde_status status = reader_take(volume->volumes, &defrag.reader);
     if (status == VDE_OK) {
-        status = run(&defrag, &block, limit_bytes / BLOCK_BYTES, &written);
+        status = run(&defrag, block, limit, ret_blocks);
         reader_give(volume->volumes, defrag.reader);
     }
     free(defrag.raw);
-    *offset = block < defrag.end ? block * BLOCK_BYTES : 0;
-    *ret_bytes = written * BLOCK_BYTES;
+    if (*block >= defrag.end)
+        *block = 0;
+    return status;
+}
+
+vde_status vde_volume_defrag(vde_volume *volume, uint64_t *offset, uint64_t limit_bytes, uint64_t *ret_bytes)
+{
+    uint64_t block = *offset / BLOCK_BYTES, blocks;
+    *ret_bytes = 0;
+    VDE_TRY(volume_check(volume, 0, 0, true));
+    vde_status status = volume_defrag(volume, &block, max_u64(limit_bytes / BLOCK_BYTES, 1), NULL, &blocks);
+    *offset = block * BLOCK_BYTES;
+    *ret_bytes = blocks * BLOCK_BYTES;
     return status;
 }

@@ -43,6 +43,8 @@ vde_status volumes_use(struct vde_image *image, struct volumes **ret_volumes)
     image->volumes->users++;
     *ret_volumes = image->volumes;
     lock_drop(&image->volumes_lock);
+    if (image->idle_us != UINT64_MAX && !image->read_only)
+        atomic_store(&image->idle_work, volumes_idle_step);
     if (fresh)
         volumes_destroy(fresh);
     return VDE_OK;
@@ -125,7 +127,7 @@ void volume_unclaim(struct vde_image *image, uint64_t id)
 
 /* Add a handle to the volume's shared part, making it if there is none. */
 static vde_status share(struct volumes *volumes, uint64_t id, const struct volume_record *record, const char *name,
-                        struct open_volume **ret_shared)
+                        bool writer, struct open_volume **ret_shared)
 {
     struct open_volume *fresh = calloc(1, sizeof *fresh);
     if (!fresh)
@@ -145,6 +147,8 @@ static vde_status share(struct volumes *volumes, uint64_t id, const struct volum
     } else {
         shared->handles++;
     }
+    if (status == VDE_OK)
+        shared->writers += writer;
     lock_drop(&volumes->image->volumes_lock);
     free(fresh);
     *ret_shared = shared;
@@ -153,12 +157,18 @@ static vde_status share(struct volumes *volumes, uint64_t id, const struct volum
     return status;
 }
 
-static void drop_handle(struct volumes *volumes, struct open_volume *shared)
+/* A step of idle work under way ends first, soon. */
+static void drop_handle(struct volumes *volumes, struct open_volume *shared, bool writer)
 {
-    lock_take(&volumes->image->volumes_lock);
+    struct vde_image *image = volumes->image;
+    atomic_fetch_add(&image->requests, 1);
+    lock_take(&image->idle_lock);
+    lock_take(&image->volumes_lock);
+    shared->writers -= writer;
     if (--shared->handles == 0)
         unlink_volume(volumes, shared);
-    lock_drop(&volumes->image->volumes_lock);
+    lock_drop(&image->volumes_lock);
+    lock_drop(&image->idle_lock);
 }
 
 /* What the catalog says; under names_lock, so that it stays so until the handle is in the table. */
@@ -184,7 +194,7 @@ static vde_status open_volume(struct vde_volume *volume, const char *name, const
     lock_take(&image->names_lock);
     vde_status status = look_up(image, name, snapshot, volume, &id, &record);
     if (status == VDE_OK)
-        status = share(volume->volumes, id, &record, name, &volume->shared);
+        status = share(volume->volumes, id, &record, name, !volume->tag, &volume->shared);
     lock_drop(&image->names_lock);
     return status;
 }
@@ -201,6 +211,8 @@ vde_status vde_volume_open(vde_image *image, const char *name, const char *snaps
     if (status == VDE_OK) {
         status = open_volume(volume, name, snapshot);
         if (status == VDE_OK) {
+            atomic_fetch_add(&image->requests, 1);
+            background_wake(image);
             *ret_volume = volume;
             return VDE_OK;
         }
@@ -215,7 +227,7 @@ void vde_volume_close(vde_volume *volume)
 {
     if (!volume)
         return;
-    drop_handle(volume->volumes, volume->shared);
+    drop_handle(volume->volumes, volume->shared, !volume->tag);
     volumes_leave(volume->volumes);
     lock_done(&volume->map_lock);
     free(volume);
@@ -230,6 +242,9 @@ vde_status volume_check(const struct vde_volume *volume, uint64_t size, uint64_t
 {
     uint64_t end, bytes = volume_bytes(volume);
     const char *name = volume->shared->name;
+    atomic_fetch_add_explicit(&volume->image->requests, 1, memory_order_relaxed);
+    if (change)
+        atomic_fetch_add_explicit(&volume->shared->changes, 1, memory_order_relaxed);
     if ((size | offset) % 512u != 0)
         return fail_as(VDE_INVAL, "volume \"%s\"|%llu bytes at %llu|multiples of 512", name, (unsigned long long)size,
                        (unsigned long long)offset);

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 #include "pool/pool.h"
 
 #define TICK_MS 10u
 #define LAZY_MS 1000u
 #define LAZY_BYTES (32ull << 20)
+#define NAP_MAX_MS 3600000u
 #define LAZY_MAX_BYTES (48ull << 20) /* whoever writes more waits */
 
 struct background {
@@ -22,8 +24,8 @@ struct background {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     uint64_t start_lsn; /* before anyone else has the image: what comes after it is this thread's business */
-    bool stop, drive;   /* guarded by mutex */
-    atomic_bool asleep; /* sleeping without a timer */
+    bool stop, drive, wake_up; /* guarded by mutex */
+    atomic_bool asleep; /* sleeping longer than a tick */
     /* the thread's own */
     uint64_t seen_eager, seen_durable, lazy_since;
 };
@@ -36,17 +38,16 @@ static void deadline_after(struct timespec *at, unsigned ms)
     at->tv_nsec %= 1000000000L;
 }
 
-/* Wait a tick, or until kicked when idle. Returns false to stop. */
-static bool pause_for(struct background *background, bool idle, uint64_t seen, bool *ret_drive)
+/* Wait a tick; when idle, until kicked or until `nap_us` have passed. Returns false to stop. */
+static bool pause_for(struct background *background, bool idle, uint64_t nap_us, uint64_t seen, bool *ret_drive)
 {
-    struct timespec at;
-    deadline_after(&at, TICK_MS);
     pthread_mutex_lock(&background->mutex);
-    if (!background->stop) {
+    if (!background->stop && !background->drive && !background->wake_up) {
+        struct timespec at;
         atomic_store(&background->asleep, idle);
-        if (background->drive)
-            ;
-        else if (idle && log_last_lsn(background->image->log) == seen)
+        bool sleeps = idle && log_last_lsn(background->image->log) == seen;
+        deadline_after(&at, sleeps ? (unsigned)min_u64(nap_us / 1000u + 1, NAP_MAX_MS) : TICK_MS);
+        if (sleeps && nap_us == UINT64_MAX)
             pthread_cond_wait(&background->wake, &background->mutex);
         else
             pthread_cond_timedwait(&background->wake, &background->mutex, &at);
@@ -54,7 +55,7 @@ static bool pause_for(struct background *background, bool idle, uint64_t seen, b
     }
     bool running = !background->stop;
     *ret_drive = background->drive;
-    background->drive = false;
+    background->drive = background->wake_up = false;
     pthread_mutex_unlock(&background->mutex);
     return running;
 }
@@ -130,12 +131,13 @@ static void *run(void *argument)
 {
     struct background *background = argument;
     struct vde_image *image = background->image;
-    uint64_t seen = background->start_lsn, checkpointed = seen, dirty_since = 0;
+    uint64_t seen = background->start_lsn, checkpointed = seen, dirty_since = 0, nap_us = UINT64_MAX;
     bool idle = true, drive;
-    while (pause_for(background, idle, seen, &drive)) {
+    while (pause_for(background, idle, nap_us, seen, &drive)) {
         uint64_t last = log_last_lsn(image->log);
         if (log_poisoned(image->log)) {
             idle = true;
+            nap_us = UINT64_MAX;
             continue;
         }
         if (write_due(background, last, last == seen, drive)) {
@@ -158,6 +160,8 @@ static void *run(void *argument)
         idle = last == seen && last == checkpointed && log_durable_lsn(image->log) == last &&
                !atomic_load(&image->zombies_left);
         seen = last;
+        uint64_t (*work)(struct vde_image *) = atomic_load(&image->idle_work);
+        nap_us = work ? work(image) : UINT64_MAX;
     }
     return NULL;
 }
@@ -210,6 +214,17 @@ void background_drive(struct vde_image *image)
         return;
     pthread_mutex_lock(&background->mutex);
     background->drive = true;
+    pthread_cond_signal(&background->wake);
+    pthread_mutex_unlock(&background->mutex);
+}
+
+void background_wake(struct vde_image *image)
+{
+    struct background *background = image->background;
+    if (!background)
+        return;
+    pthread_mutex_lock(&background->mutex);
+    background->wake_up = true;
     pthread_cond_signal(&background->wake);
     pthread_mutex_unlock(&background->mutex);
 }

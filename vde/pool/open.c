@@ -16,6 +16,7 @@
 
 #define DEFAULT_MEMORY (256ull << 20)
 #define DEFAULT_CHECKPOINT_MS 5000u
+#define DEFAULT_IDLE_MS 10000u
 #define BUSY_POLL_US 5000u
 
 static uint64_t system_now_us(void *context)
@@ -181,6 +182,7 @@ static void release(struct vde_image *image)
     lock_done(&image->names_lock);
     lock_done(&image->checkpoint_lock);
     lock_done(&image->volumes_lock);
+    lock_done(&image->idle_lock);
     lock_done(&image->prealloc_lock);
     lock_done(&image->views_lock);
     if (image->owns_device)
@@ -205,8 +207,12 @@ static vde_status open_on(struct vde_device *device, bool owns, const struct vde
     image->env = env_or_default(opts->env);
     image->memory_bytes = opts->memory_bytes ? opts->memory_bytes : DEFAULT_MEMORY;
     image->checkpoint_ms = opts->checkpoint_ms ? opts->checkpoint_ms : DEFAULT_CHECKPOINT_MS;
+    image->idle_us = (opts->idle_defrag_ms ? opts->idle_defrag_ms : DEFAULT_IDLE_MS) * 1000ull;
+    if (opts->idle_defrag_ms == VDE_IDLE_NEVER)
+        image->idle_us = UINT64_MAX;
     lock_init(&image->names_lock, LOCK_NAMES);
     lock_init(&image->volumes_lock, LOCK_VOLUMES);
+    lock_init(&image->idle_lock, LOCK_IDLE);
     lock_init(&image->prealloc_lock, LOCK_PREALLOC);
     lock_init(&image->checkpoint_lock, LOCK_CHECKPOINT);
     lock_init(&image->views_lock, LOCK_VIEWS);

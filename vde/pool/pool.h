@@ -78,6 +78,12 @@ struct vde_image {
     struct lock volumes_lock;
     struct volumes *volumes; /* guarded by volumes_lock; NULL when none is open */
 
+    struct lock idle_lock; /* held by a step of idle work, and by who closes a volume: no step has a volume that is closing */
+    uint64_t idle_us;      /* how long nothing was asked for before idle work begins; UINT64_MAX: never; immutable */
+    struct {
+        uint64_t activity, since_us, next_us;
+    } idle;                /* guarded by idle_lock: what was seen last, when that began, when the next step may come */
+
     struct lock prealloc_lock;
     struct prealloc *preallocs; /* guarded by prealloc_lock */
 
@@ -104,6 +110,9 @@ struct vde_image {
     atomic_bool polled;     /* some queue has an eventfd */
     atomic_bool zombies_left; /* the next checkpoint can free more of what was dropped */
     atomic_uint_least64_t eager_lsn;  /* newest record that is not lazy */
+    atomic_uint_least64_t requests;   /* made to volumes: whether it grows tells whether the image is idle */
+    _Atomic(uint64_t (*)(struct vde_image *)) idle_work; /* a step of it; returns microseconds until the next one, or
+                                                            UINT64_MAX: when something has happened. NULL until there is some */
     atomic_uint_least64_t lazy_bytes, lazy_flushed; /* data of lazy records: submitted, and known to be durable */
 
     struct background *background;
@@ -170,6 +179,8 @@ vde_status background_start(struct vde_image *image);
 void background_stop(struct vde_image *image);
 /* There is something to write, mark or checkpoint. Cheap. */
 void background_kick(struct vde_image *image);
+/* There may be idle work. */
+void background_wake(struct vde_image *image);
 /* Somebody polls an eventfd: write waiting records now. */
 void background_drive(struct vde_image *image);
 /* A lazy record was submitted, with so much data: bounds what a flush has not covered yet. */

@@ -52,11 +52,15 @@ struct vde_open_opts {
     uint32_t checkpoint_ms;    /* checkpoint at least this often while dirty; 0: 5000 */
     const struct vde_env *env;
     const char *snapshot;      /* with VDE_OPEN_READ_ONLY: open the image as of this image snapshot; NULL: as it is */
+    uint32_t idle_defrag_ms;   /* defragment open volumes when nothing was asked of the image for so long (volume.h); 0: 10000 */
+    uint32_t reserved;         /* zero */
 };
+#define VDE_IDLE_NEVER UINT32_MAX
 #define VDE_OPEN_READ_ONLY 1u
-#define VDE_OPEN_NO_THREADS 2u /* no background thread: checkpoints only when asked for or when the log is full */
+#define VDE_OPEN_NO_THREADS 2u /* no background thread: checkpoints only when asked for or when the log is full, and no
+                                  defragmentation that was not asked for */
 #define VDE_OPEN_DISCARD 4u    /* tell a regular file, too, what is free (holes); block devices are told always */
-#define VDE_OPEN_OPTS_INIT { sizeof(struct vde_open_opts), 0, 0, 0, 0, 0, 0, 0 }
+#define VDE_OPEN_OPTS_INIT { sizeof(struct vde_open_opts), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Open an image. Read-write: recovers (replays the log, verifies the unacknowledged tail, writes a full checkpoint with a
  * new epoch) before it returns. Read-only: replays in memory, writes nothing; many at once, BUSY under a writer.

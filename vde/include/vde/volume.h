@@ -117,6 +117,9 @@ VDE_API VDE_MUST_CHECK vde_status vde_volume_block_status(vde_volume *volume, ui
  * *ret_bytes: rewritten. */
 VDE_API VDE_MUST_CHECK vde_status vde_volume_defrag(vde_volume *volume, uint64_t *offset, uint64_t limit_bytes,
                                                     uint64_t *ret_bytes);
+/* The same happens by itself to volumes that are open for writing, when for ten seconds (vde_open_opts.idle_defrag_ms) nothing was
+ * asked of any volume and nothing was committed: in steps of at most 1 MiB with pauses, while a good part of the image is free,
+ * once after opening and again when enough has changed. The next request ends it for the time being. */
 
 /* --- asynchronous requests -------------------------------------------------------------------------------------- */
 enum vde_volume_op {
