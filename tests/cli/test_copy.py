@@ -98,6 +98,16 @@ class Copy(TableCase):
         with Locked(self.copy):
             self.run_fails(BUSY, "BUSY", "copy", self.image, self.copy, "--force", says=self.copy)
 
+    def test_whoever_comes_second_leaves_the_first_copy_alone(self):
+        with Locked(self.image):
+            late = self.start("copy", self.image, self.copy)
+            time.sleep(0.3)
+            shutil.copy(self.image, self.copy)
+        _, err = late.communicate()
+        self.assertEqual(late.returncode, FAILED, err)
+        self.assertIn(b"EXISTS", err)
+        self.run_ok("check", self.copy)
+
     def damage(self):
         """Flip a byte of the stored file."""
         with open(self.image, "r+b") as file:

@@ -39,6 +39,16 @@ class Files(FileCase):
         status, out, _ = self.run_any("file", "get", self.image, "ns.t", "x", "-", "--json")
         self.assertEqual((status, out), (USAGE, ""))
 
+    def test_pipes_and_devices_are_not_replaced(self):
+        self.run_ok("file", "put", self.image, "ns.t", "x", "-", stdin=b"hello")
+        null = self.path("null")
+        os.symlink("/dev/null", null)
+        self.run_ok("file", "get", self.image, "ns.t", "x", null)
+        self.run_ok("file", "get", self.image, "ns.t", "x", null, "--force")
+        self.assertTrue(pathlib.Path(null).is_symlink())
+        refused = ("file", "get", self.image, "ns.t", "x", str(self.folder), "--force")
+        self.run_fails(FAILED, "INVAL", *refused, says="folder")
+
     def put_slowly(self, stderr):
         process = self.start("file", "put", self.image, "ns.t", "slow", "-", stderr=stderr)
         for _ in range(4):

@@ -3,9 +3,11 @@
 
 import json
 import pathlib
+import random
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import validate
@@ -205,6 +207,27 @@ class Grammar(VdectlCase):
     def test_output_that_can_not_be_written_is_a_failure(self):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([VDECTL, "--help"], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn(b"standard output", done.stderr)
+
+
+    @unittest.skipUnless(pathlib.Path("/dev/shm").is_dir(), "needs a file system that writes any number of bytes")
+    def test_streams_that_are_closed_are_not_the_image(self):
+        self.image = tempfile.mktemp(prefix="vdectl-", dir="/dev/shm")
+        self.addCleanup(lambda: pathlib.Path(self.image).unlink())
+        self.run_ok("format", self.image, "--size", "16M")
+        self.run_ok("volume", "create", self.image, "disk", "--size", "64M")
+        self.run_any("volume", "write", self.image, "disk", stdin=random.Random(1).randbytes(13 << 20))
+        before = pathlib.Path(self.image).read_bytes()[: 64 << 10]
+        for closed in ("2>&-", "1>&-", "0<&-", "0<&- 1>&- 2>&-"):
+            volume = f"v{len(closed)}{closed[0]}"
+            command = f'"$0" volume create "$1" {volume} --size 1M {closed}'
+            done = subprocess.run(["sh", "-c", command, VDECTL, self.image], capture_output=True, check=False)
+            self.assertEqual(done.returncode, 0, (closed, done.stderr))
+            self.assertEqual(pathlib.Path(self.image).read_bytes()[: 64 << 10], before, closed)
+        self.run_ok("check", self.image)
+        command = '"$0" volume list "$1" 1>&-'
+        done = subprocess.run(["sh", "-c", command, VDECTL, self.image], capture_output=True, check=False)
         self.assertEqual(done.returncode, FAILED)
         self.assertIn(b"standard output", done.stderr)
 

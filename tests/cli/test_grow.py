@@ -57,6 +57,19 @@ class Grow(TableCase):
             self.assertEqual(os.path.getsize(self.image), before)
 
 
+    def test_a_refused_file_keeps_its_length(self):
+        size = os.path.getsize(self.image)
+        while True:
+            status, _, err = self.run_any("grow", self.image, "--size", str(size + MIB))
+            if status != 0:
+                break
+            size += MIB
+            self.assertEqual(os.path.getsize(self.image), size)
+        self.assertIn("INVAL", err)
+        self.assertEqual(os.path.getsize(self.image), size)
+        self.run_ok("check", self.image)
+
+
 class Fill(TableCase):
     image_size = "16M"
 

@@ -224,6 +224,23 @@ class Bytes(VolumeCase):
         self.assertEqual(pathlib.Path(target).read_bytes(), bytes(4096))
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["t.vde", "target"])
 
+    def test_pipes_devices_and_folders_are_not_replaced(self):
+        self.create("disk", "1M")
+        self.store("disk", noise(4096))
+        null = self.path("null")
+        os.symlink("/dev/null", null)
+        pipe = self.path("pipe")
+        os.mkfifo(pipe)
+        for options in ((), ("--force",)):
+            self.run_ok("volume", "export", self.image, "disk", null, *options)
+            refused = ("volume", "export", self.image, "disk", str(self.folder), *options)
+            self.run_fails(FAILED, "INVAL", *refused, says="folder")
+            process = self.start("volume", "export", self.image, "disk", pipe, *options)
+            self.assertEqual(pathlib.Path(pipe).read_bytes(), noise(4096) + bytes(MIB - 4096))
+            self.assertEqual(process.communicate()[1], b"")
+        self.assertTrue(pathlib.Path(null).is_symlink())
+        self.assertTrue(pathlib.Path(pipe).is_fifo())
+
     def test_compressed(self):
         self.create("disk", "16M", "--compress", "zstd:3")
         text = b"".join(b"line %d of a text\n" % i for i in range(200000))[: 3 * MIB]

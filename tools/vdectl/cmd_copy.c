@@ -75,10 +75,10 @@ static int run(struct cli *cli)
     uint64_t findings = 0;
     if (same_file(cli->image_path, path))
         return cli_error(cli, VDE_INVAL, path, "the image itself", "another file or device");
-    bool made_here = access(path, F_OK) != 0 && errno == ENOENT;
     vde_status status = cli_open(cli);
     if (status != VDE_OK)
         return cli_failed_image(cli, status);
+    bool made_here = access(path, F_OK) != 0 && errno == ENOENT; /* not before: waiting for the image may take long */
     opts.flags = (cli_switch(cli, "force") ? VDE_COPY_FORCE : 0) | (cli_switch(cli, "damaged") ? VDE_COPY_DAMAGED : 0);
     opts.backend = cli_option(cli, "backend");
     opts.finding = on_finding;
@@ -88,7 +88,7 @@ static int run(struct cli *cli)
     progress_done();
     if (status != VDE_OK) {
         int failed = copy_failed(cli, status);
-        if (made_here)
+        if (made_here && status != VDE_BUSY && status != VDE_EXISTS) /* both are about somebody else's file */
             unlink(path);
         return failed;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_file.c -- vdectl file put, get, list, remove: data files of a table stored in the image. */
 #include "commands.h"
+#include "sink.h"
 #include "tables.h"
 
 #include <errno.h>
@@ -10,12 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* An open local file, and how far it has been read or written. */
+/* An open local file, and how far it has been read. */
 struct stream {
     int fd;
     const char *path;
     uint64_t done, total;
-    const char *what;
 };
 
 static vde_status read_some(void *context, void *buffer, size_t size, size_t *ret_size)
@@ -28,26 +28,8 @@ static vde_status read_some(void *context, void *buffer, size_t size, size_t *re
     if (got < 0)
         return vde_error_errno(errno, stream->path, "read");
     stream->done += (uint64_t)got;
-    progress_update(stream->what, stream->done, stream->total);
+    progress_update("put", stream->done, stream->total);
     *ret_size = (size_t)got;
-    return VDE_OK;
-}
-
-static vde_status write_all(void *context, const void *data, size_t size)
-{
-    struct stream *stream = context;
-    const char *at = data;
-    while (size > 0) {
-        ssize_t put = write(stream->fd, at, size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return vde_error_errno(errno, stream->path, "write");
-        at += put;
-        size -= (size_t)put;
-        stream->done += (uint64_t)put;
-    }
-    progress_update(stream->what, stream->done, stream->total);
     return VDE_OK;
 }
 
@@ -67,8 +49,7 @@ static int open_source(struct cli *cli, const char *path, struct stream *ret_str
     struct stat status;
     bool standard = strcmp(path, "-") == 0;
     *ret_stream = (struct stream){.fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC),
-                                  .path = standard ? "standard input" : path,
-                                  .what = "put"};
+                                  .path = standard ? "standard input" : path};
     *ret_modified_ns = LH_UNKNOWN;
     if (ret_stream->fd < 0)
         return cli_errno(cli, errno, path, "open");
@@ -117,82 +98,51 @@ const struct cli_command cmd_file_put = {
 
 /* --- get -------------------------------------------------------------------------------------------------------- */
 
-/* A file is written under another name and renamed when every byte of it was verified: DEST is whole or untouched. */
-static int open_target(struct cli *cli, const char *path, char **ret_temporary, struct stream *ret_stream)
-{
-    *ret_stream = (struct stream){.fd = STDOUT_FILENO, .path = path, .what = "get"};
-    *ret_temporary = NULL;
-    if (strcmp(path, "-") == 0)
-        return CLI_DONE;
-    if (!cli_switch(cli, "force") && access(path, F_OK) == 0)
-        return cli_error(cli, VDE_EXISTS, path, "a file", "nothing, or --force");
-    size_t size = strlen(path) + sizeof ".XXXXXX";
-    char *temporary = cli_alloc(NULL, size);
-    snprintf(temporary, size, "%s.XXXXXX", path);
-    ret_stream->fd = mkostemp(temporary, O_CLOEXEC);
-    if (ret_stream->fd < 0) {
-        int os_errno = errno;
-        free(temporary);
-        return cli_errno(cli, os_errno, path, "open");
-    }
-    *ret_temporary = temporary;
-    return CLI_DONE;
-}
+struct getting {
+    struct sink sink;
+    uint64_t done, total;
+};
 
-/* Give the finished file its mode, time and name. */
-static vde_status finish_target(const struct stream *stream, const char *temporary, const struct lh_stored_file *file)
+static vde_status write_some(void *context, const void *data, size_t size)
 {
-    mode_t mask = umask(0);
-    umask(mask);
-    struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
-    if (file->modified_ns >= 0)
-        times[1] = (struct timespec){file->modified_ns / 1000000000, file->modified_ns % 1000000000};
-    if (fchmod(stream->fd, 0666 & ~mask) != 0 || futimens(stream->fd, times) != 0)
-        return vde_error_errno(errno, stream->path, "set mode and time");
-    if (rename(temporary, stream->path) != 0)
-        return vde_error_errno(errno, stream->path, "rename");
-    return VDE_OK;
+    struct getting *get = context;
+    vde_status status = sink_put(&get->sink, data, size);
+    if (status == VDE_OK)
+        get->done += size;
+    progress_update("get", get->done, get->total);
+    return status;
 }
 
 static int run_get(struct cli *cli)
 {
-    struct stream stream;
-    char *temporary;
+    struct getting get = {.done = 0};
     struct lh_stored_file *file = NULL;
-    bool standard = strcmp(cli->args[2], "-") == 0;
-    if (standard && cli->json)
+    if (strcmp(cli->args[2], "-") == 0 && cli->json)
         return cli_usage(cli, "--json", "standard output for the file as well", "another place for one of them");
     vde_status status = cli_open_tables(cli);
     if (status == VDE_OK)
         status = lh_file_stat(cli->lakehouse, cli->args[0], cli->args[1], &file);
     if (status != VDE_OK)
         return cli_failed(cli, status);
-    int result = open_target(cli, cli->args[2], &temporary, &stream);
+    get.total = file->size_bytes;
+    int result = sink_open(cli, cli->args[2], cli_switch(cli, "force"), &get.sink);
     if (result == CLI_DONE) {
-        stream.total = file->size_bytes;
-        status = lh_file_get(cli->lakehouse, cli->args[0], cli->args[1], write_all, &stream, NULL);
-        if (status == VDE_OK && temporary)
-            status = finish_target(&stream, temporary, file);
+        status = lh_file_get(cli->lakehouse, cli->args[0], cli->args[1], write_some, &get, NULL);
+        status = sink_close(&get.sink, get.done, file->modified_ns, status);
         if (status != VDE_OK)
             result = cli_failed(cli, status);
-        if (temporary) {
-            close(stream.fd);
-            if (status != VDE_OK)
-                unlink(temporary);
-        }
     }
     if (result == CLI_DONE && cli->json) {
         json_t *object = stored_json(file);
         json_put(object, "table", json_str(cli->args[0]));
         json_print(object);
     }
-    free(temporary);
     lh_free(file);
     return result;
 }
 
 static const struct cli_option get_options[] = {
-    {"force", NULL, "replace DEST when it exists"},
+    {"force", NULL, "replace DEST when it exists; needed for a block device"},
     {NULL, NULL, NULL},
 };
 

@@ -10,16 +10,19 @@
 #define WIDTH 10
 #define LEAST (1u << 20)
 
-/* A file gets the new length first; it is sparse there. The image is open, so that nobody else has it. */
-static int extend_file(struct cli *cli, uint64_t size)
+/* A file gets the new length first; it is sparse there. The image is open, so that nobody else has it. *ret_before: the
+ * length of a file that was extended, else 0. */
+static int extend_file(struct cli *cli, uint64_t size, uint64_t *ret_before)
 {
     struct stat st;
+    *ret_before = 0;
     if (stat(cli->image_path, &st) != 0)
         return cli_errno(cli, errno, cli->image_path, "stat");
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size >= size)
         return CLI_DONE;
     if (size > INT64_MAX || truncate(cli->image_path, (off_t)size) != 0)
         return cli_errno(cli, size > INT64_MAX ? EFBIG : errno, cli->image_path, "set the file's size");
+    *ret_before = (uint64_t)st.st_size;
     return CLI_DONE;
 }
 
@@ -42,7 +45,7 @@ static void print_result(const struct cli *cli, uint64_t before, const struct vd
 
 static int run(struct cli *cli)
 {
-    uint64_t size;
+    uint64_t size, file_size = 0;
     struct vde_image_info info;
     if (!cli_option_size(cli, "size", 0, &size))
         return CLI_USAGE;
@@ -56,13 +59,17 @@ static int run(struct cli *cli)
     if (size > before && size - before < LEAST) /* before the file is extended for nothing */
         return cli_error(cli, VDE_INVAL, "image size", cli_option(cli, "size"), "at least 1 MiB more than now");
     if (size > before) {
-        int failed = extend_file(cli, size);
+        int failed = extend_file(cli, size, &file_size);
         if (failed != CLI_DONE)
             return failed;
     }
     status = vde_image_grow(cli->image, size);
-    if (status != VDE_OK)
-        return cli_failed_image(cli, status);
+    if (status != VDE_OK) {
+        int failed = cli_failed_image(cli, status);
+        if (status == VDE_INVAL && file_size && truncate(cli->image_path, (off_t)file_size) != 0) /* refused, nothing done */
+            cli_note("%s: its length stays %llu bytes", cli->image_path, (unsigned long long)size);
+        return failed;
+    }
     vde_image_info(cli->image, &info);
     print_result(cli, before, &info);
     return CLI_DONE;

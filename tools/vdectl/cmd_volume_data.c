@@ -61,7 +61,7 @@ static int copy_out(struct cli *cli, const char *path, const char *what)
         result = sink_open(cli, path, cli_switch(cli, "force"), &sink);
     if (result == CLI_DONE) {
         status = transfer_out(&transfer, &sink);
-        status = sink_close(&sink, transfer.total, status);
+        status = sink_close(&sink, transfer.total, LH_UNKNOWN, status);
         result = status == VDE_OK ? moved(cli, &ref, &transfer) : volume_failed(cli, status, cli->args[0]);
     }
     vde_volume_close(transfer.volume);

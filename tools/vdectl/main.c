@@ -4,8 +4,10 @@
 #include "commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* In the order of the help page. */
 static const struct cli_command *const commands[] = {
@@ -88,8 +90,20 @@ static int run(const struct cli_command *command, int argc, char **argv, bool js
     return finish(status);
 }
 
+/* A standard stream that was closed must not be the image: the next file opened would get its number. Opened the wrong
+ * way round, it still fails when it is used. */
+static bool hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!hold_standard_streams())
+        return CLI_FAILED;
     bool json = wants_json(argc, argv);
     if (argc < 2) {
         cli_help_all(commands, stderr);

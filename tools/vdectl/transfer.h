@@ -4,6 +4,7 @@
 #define VDECTL_TRANSFER_H
 
 #include "cli.h"
+#include "sink.h"
 
 #include <vde/volume.h>
 
@@ -16,17 +17,6 @@ struct source {
 };
 int source_open(const struct cli *cli, const char *path, struct source *ret_source);
 void source_close(struct source *source);
-
-/* Where bytes go: a new file, which appears when it is whole; a block device; or standard output ("-"). */
-struct sink {
-    int fd;
-    const char *path;
-    char *temporary; /* NULL: not a new file */
-    bool sparse;     /* holes are left out */
-};
-int sink_open(const struct cli *cli, const char *path, bool force, struct sink *ret_sink);
-/* Finish, or with a failure undo, and release; returns the status, or what went wrong now. */
-vde_status sink_close(struct sink *sink, uint64_t size, vde_status status);
 
 struct transfer {
     vde_volume *volume;
