@@ -90,6 +90,41 @@ class Copy(TableCase):
         self.run_fails(USAGE, "USAGE", "copy", self.image)
         self.assertFalse(pathlib.Path(self.copy).exists())
 
+    def test_a_smaller_copy_shows_the_same(self):
+        made = self.run_json("copy", "copy", self.image, self.copy, "--size", "16M")
+        self.assertEqual((made["size_bytes"], made["snapshot"]), (16 * MIB, None))
+        self.assertEqual(os.stat(self.copy).st_size, 16 * MIB)
+        self.assertEqual(self.describe(self.copy), self.describe(self.image))
+        self.run_ok("check", self.copy)
+        self.run_ok("table", "add", self.copy, "ns.t", "new", "--size", "1K", "--partition", "day=2026-11-03")
+        self.run_ok("check", self.copy)
+
+    def test_what_does_not_fit(self):
+        self.run_ok("file", "put", self.image, "ns.t", "more", self.write("src", self.content))
+        error = self.run_fails(FAILED, "NOSPC", "copy", self.image, self.copy, "--size", "4M", says=self.copy)
+        self.assertRegex(error["found"], r"^\d+ bytes available$")
+        self.assertRegex(error["expected"], r"^\d+ bytes needed$")
+        self.assertFalse(pathlib.Path(self.copy).exists())
+        self.run_fails(USAGE, "USAGE", "copy", self.image, self.copy, "--size", "1M", says="--size")
+        self.run_fails(USAGE, "USAGE", "copy", self.image, self.copy, "--size", "big", says="--size")
+
+    def test_a_snapshot_of_the_image(self):
+        self.run_ok("snapshot", "create", self.image, "then")
+        seen = self.describe(self.image)
+        self.run_ok("table", "add", self.image, "ns.t", "late", "--size", "1K", "--partition", "day=2026-11-03")
+        self.run_ok("table", "drop", self.image, "ns.t", "--purge")
+        made = self.run_json("copy", "copy", self.image, self.copy, "--snapshot", "then", "--read-only")
+        self.assertEqual((made["snapshot"], made["size_bytes"]), ("then", 64 * MIB))
+        self.assertEqual(self.describe(self.copy), seen)
+        self.run_ok("file", "get", self.copy, "ns.t", "blob", self.path("out"))
+        self.assertEqual(pathlib.Path(self.path("out")).read_bytes(), self.content)
+        self.assertEqual(self.run_json("snapshot-list", "snapshot", "list", self.copy)["snapshots"], [])
+        self.run_ok("check", self.copy)
+        self.run_fails(
+            FAILED, "NOT_FOUND", "copy", self.image, self.path("other.vde"), "--snapshot", "none", says="none"
+        )
+        self.assertFalse(pathlib.Path(self.path("other.vde")).exists())
+
     def test_busy(self):
         with Locked(self.image):
             self.run_fails(BUSY, "BUSY", "copy", self.image, self.copy, "--wait", "0", says=self.image)
@@ -202,7 +237,13 @@ class Device(VdectlCase):
     def test_a_device_that_is_too_small(self):
         big = self.path("big.vde")
         self.run_ok("format", big, "--size", "128M")
-        self.run_fails(FAILED, "INVAL", "copy", big, self.device, says=(self.device, str(128 * MIB)))
+        made = self.run_json("copy", "copy", big, self.device)
+        self.assertEqual(made["size_bytes"], 96 * MIB)
+        self.run_ok("check", self.device)
+        self.run_ok("volume", "create", big, "disk", "--size", "110M")
+        self.run_ok("volume", "write", big, "disk", stdin=random.Random(5).randbytes(100 * MIB))
+        self.run_fails(FAILED, "NOSPC", "copy", big, self.device, "--force", says=(self.device, "bytes needed"))
+        self.run_ok("check", self.device)
 
     def test_a_volume_to_a_device(self):
         self.run_fails(FAILED, "EXISTS", "volume", "export", self.image, "disk", self.device, says="--force")

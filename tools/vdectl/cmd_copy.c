@@ -38,6 +38,8 @@ static void print_result(struct cli *cli, const struct vde_copy_result *result)
     if (!cli->json) {
         out_field("copy", WIDTH, "%s", cli->args[0]);
         out_field("uuid", WIDTH, "%s, the image's own", out_uuid(info.uuid, text));
+        if (cli_option(cli, "snapshot"))
+            out_field("snapshot", WIDTH, "%s", cli_option(cli, "snapshot"));
         out_field("as of", WIDTH, "lsn %llu", (unsigned long long)result->lsn);
         out_field("size", WIDTH, "%s", out_size(cli, result->size_bytes, text));
         out_field("copied", WIDTH, "%s", out_size(cli, result->copied_bytes, text));
@@ -51,6 +53,7 @@ static void print_result(struct cli *cli, const struct vde_copy_result *result)
     json_put(object, "image", json_str(cli->image_path));
     json_put(object, "copy", json_str(cli->args[0]));
     json_put(object, "uuid", json_str(out_uuid(info.uuid, text)));
+    json_put(object, "snapshot", cli_option(cli, "snapshot") ? json_str(cli_option(cli, "snapshot")) : json_null());
     json_put(object, "lsn", json_u64(result->lsn));
     json_put(object, "size_bytes", json_u64(result->size_bytes));
     json_put(object, "copied_bytes", json_u64(result->copied_bytes));
@@ -73,6 +76,11 @@ static int run(struct cli *cli)
     struct vde_copy_opts opts = VDE_COPY_OPTS_INIT;
     struct vde_copy_result result;
     uint64_t findings = 0;
+    if (!cli_option_size(cli, "size", 0, &opts.size_bytes))
+        return CLI_USAGE;
+    if (cli_option(cli, "size") && opts.size_bytes < VDE_IMAGE_MIN_BYTES)
+        return cli_usage(cli, "--size", cli_option(cli, "size"), "a size from 4M up");
+    opts.snapshot = cli_option(cli, "snapshot");
     if (same_file(cli->image_path, path))
         return cli_error(cli, VDE_INVAL, path, "the image itself", "another file or device");
     vde_status status = cli_open(cli);
@@ -97,6 +105,9 @@ static int run(struct cli *cli)
 }
 
 static const struct cli_option options[] = {
+    {"snapshot", "NAME", "copy the image as of this snapshot of it (vdectl snapshot list IMAGE)"},
+    {"size", "SIZE", "size of the copy, smaller or larger; by default the image's, on a smaller device the device's"},
+    {"read-only", NULL, "open the image for reading only: with --snapshot, or when its log is empty"},
     {"force", NULL, "overwrite what DEST holds"},
     {"damaged", NULL, "finish although the verification finds damage, which is copied as it is"},
     {NULL, NULL, NULL},
@@ -110,11 +121,13 @@ const struct cli_command cmd_copy = {
     .min_args = 1,
     .max_args = 1,
     .options = options,
-    .notes = "The copy is an image of the same size with everything in it: tables, versions, files, streams, volumes,\n"
-             "snapshots, clones. Only what is in use is copied, so a file becomes sparse. A device may be larger:\n"
-             "vdectl grow makes use of the rest.\n"
+    .notes = "A copy of the same size has everything in it: tables, versions, files, streams, volumes, snapshots, clones.\n"
+             "Only what is in use is copied, so a file becomes sparse. DEST may be larger: vdectl grow makes use of\n"
+             "the rest.\n"
+             "A copy of another size (--size, a smaller device) or of a snapshot of the image (--snapshot) holds that one\n"
+             "instant: tables with all versions, files, streams, volumes with their snapshots and clones, but no\n"
+             "snapshots of the image. It must fit: else nothing is written, and the error says how many bytes it takes.\n"
              "It has the same uuid: a copy replaces the image, the two are not to be mistaken for one another.\n"
-             "Snapshots of the image are read from the copy with --snapshot, as from the image itself.\n"
              "Until every checksum of it was verified DEST is no image and does not open.\n"
              "A program that has the image open copies it with vde_image_copy(), without stopping.",
     .run = run,

@@ -25,8 +25,8 @@ vde_status cli_open(struct cli *cli)
     struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
     /* One command, one change: the background thread would only start and stop. */
     opts.flags = (cli->command->flags & CLI_LONG ? 0u : VDE_OPEN_NO_THREADS) |
-                 (cli->command->flags & CLI_WRITES ? 0u : VDE_OPEN_READ_ONLY);
-    opts.snapshot = cli_option(cli, "snapshot");
+                 (cli->command->flags & CLI_WRITES && !cli_switch(cli, "read-only") ? 0u : VDE_OPEN_READ_ONLY);
+    opts.snapshot = cli->command->flags & CLI_READS ? cli_option(cli, "snapshot") : NULL;
     opts.backend = cli_option(cli, "backend");
     opts.wait_ms = cli->wait_ms;
     vde_status status = vde_image_open(cli->image_path, &opts, &cli->image);

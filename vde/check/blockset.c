@@ -51,6 +51,19 @@ uint64_t blockset_common(const struct blockset *set, uint64_t block, uint64_t bl
     return common;
 }
 
+uint64_t blockset_rank(const struct blockset *set, uint64_t block)
+{
+    const uint8_t *page = set->bits[block / BITMAP_BITS];
+    uint64_t bit = block % BITMAP_BITS, rank = 0;
+    for (uint64_t at = 0; page && at < bit;) {
+        uint64_t word = 0, step = bit - at < 64 ? bit - at : 64;
+        memcpy(&word, page + at / 8, (step + 7) / 8);
+        rank += (uint64_t)__builtin_popcountll(step < 64 ? word & ((1ull << step) - 1) : word);
+        at += step;
+    }
+    return rank;
+}
+
 /* The byte behind a page's bits tells that the page is on the list. */
 static vde_status touch(struct blockset *set, uint64_t page)
 {

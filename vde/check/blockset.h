@@ -26,6 +26,8 @@ void blockset_clear(struct blockset *set);
 bool blockset_has(const struct blockset *set, uint64_t block);
 /* Blocks of a run inside the image that are in the set. */
 uint64_t blockset_common(const struct blockset *set, uint64_t block, uint64_t blocks);
+/* How many blocks before this one, in the same page, are in the set. */
+uint64_t blockset_rank(const struct blockset *set, uint64_t block);
 vde_status blockset_add(struct blockset *set, uint64_t block, uint64_t blocks);
 void blockset_remove(struct blockset *set, uint64_t block);
 

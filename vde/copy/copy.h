@@ -16,7 +16,7 @@ struct copy {
     /* the instant */
     struct superblock sb;
     struct label label;          /* with the layout of the instant */
-    struct layers *layers;   /* pinned: nothing that was in use then is written over */
+    struct layers *layers;       /* pinned: nothing that was in use then is written over */
     uint64_t copied_blocks;
     struct label_copies labels;
 };
@@ -26,6 +26,11 @@ struct copy {
 vde_status copy_bitmaps(struct copy *copy);
 /* Copy every block that they show in use. */
 vde_status copy_blocks(struct copy *copy);
+
+/* --- relocate.c --- */
+/* Copy the instant, or with a name that of an image snapshot, into another geometry; superblock and label are changed to
+ * the copy's. NOSPC before anything is written. */
+vde_status copy_relocated(struct copy *copy, const char *snapshot, const struct layout *layout);
 
 /* --- sealed.c --- */
 /* The target as it will be: read-only, with the labels that are not written yet. It borrows both. */
