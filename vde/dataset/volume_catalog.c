@@ -156,8 +156,7 @@ static vde_status describe(const struct map *catalog, const char *name, uint64_t
     info->flags = volume.flags & VOLUME_PREALLOC ? VDE_VOLUME_PREALLOC : 0;
     info->created_us = volume.created_us;
     info->mapped_bytes = record.mapped_blocks * BLOCK_BYTES;
-    /* Blocks of data and of nodes are counted together; without compression the data are what is mapped. */
-    uint64_t data = volume.compression ? record.stored_blocks : min_u64(record.mapped_blocks, record.stored_blocks);
+    uint64_t data = record.stored_blocks - min_u64(record.root.nodes, record.stored_blocks);
     info->stored_bytes = data * BLOCK_BYTES;
     info->metadata_bytes = (record.stored_blocks - data) * BLOCK_BYTES;
     info->snapshot_bytes = record.dead_blocks * BLOCK_BYTES;

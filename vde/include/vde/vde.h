@@ -14,6 +14,7 @@
 #include <vde/rescue.h>
 #include <vde/snapshot.h>
 #include <vde/txn.h>
+#include <vde/usage.h>
 #include <vde/view.h>
 #include <vde/volume.h>
 
