@@ -158,6 +158,33 @@ class Info(VdectlCase):
         for (start, size), (following, _) in zip(regions, regions[1:]):
             self.assertLessEqual(start + size, following, "regions overlap")
 
+    def test_usage_adds_up(self):
+        self.run_ok("namespace", "create", self.image, "ns")
+        self.run_ok("table", "create", self.image, "ns.t", "--schema", "id BIGINT")
+        self.run_ok("file", "put", self.image, "ns.t", "x", self.write("x", bytes(range(256)) * 3000))
+        for name, options in (("plain", ()), ("small", ("--compress", "zstd:3"))):
+            self.run_ok("volume", "create", self.image, name, "--size", "3M", *options)
+            self.run_ok("volume", "write", self.image, name, stdin=b"abcdefgh" * 65536)
+        self.run_ok("snapshot", "create", self.image, "plain@one")
+        self.run_ok("volume", "write", self.image, "plain", stdin=b"x" * 65536)
+        self.run_ok("volume", "clone", self.image, "plain@one", "copied")
+        self.run_ok("volume", "write", self.image, "copied", stdin=b"y" * 8192)
+        self.run_ok("snapshot", "create", self.image, "whole")
+        self.run_ok("table", "drop", self.image, "ns.t", "--purge")
+        self.assertNotIn("usage", self.run_json("info", "info", self.image))
+        info = self.run_json("info", "info", self.image, "--usage")
+        self.assertEqual(sum(item["used_bytes"] for item in info["usage"]), info["space"]["used_bytes"])
+        volumes = {item["name"]: item for item in info["usage"] if item["kind"] == "volume"}
+        self.assertEqual(set(volumes), {"plain", "small", "copied"})
+        self.assertEqual(volumes["plain"]["mapped_bytes"], 512 << 10)
+        self.assertLess(volumes["small"]["referenced_bytes"], volumes["small"]["mapped_bytes"])
+        self.assertLess(volumes["copied"]["own_bytes"], volumes["copied"]["referenced_bytes"])
+        self.assertGreater(volumes["plain"]["snapshot_bytes"], 0)
+        out = self.run_ok("info", self.image, "--usage", "--bytes")
+        self.assertRegex(out, rf"(?m)^together +{info['space']['used_bytes']}")
+        for name in volumes:
+            self.assertRegex(out, rf"(?m)^volume {name} +\d+ +\d+ ")
+
     def test_named_backend(self):
         for backend in ("uring", "aio", "sync"):
             info = self.run_json("info", "info", self.image, "--backend", backend)

@@ -151,7 +151,8 @@ static void volumes_text(const struct cli *cli, const struct volume_totals *tota
 }
 
 /* What only an open tells is left out when the image is busy or damaged, rather than shown as zero. */
-static void print_json(struct cli *cli, const struct vde_image_info *info, vde_status opened)
+/* `usage`: taken over, may be NULL. */
+static void print_json(struct cli *cli, const struct vde_image_info *info, vde_status opened, json_t *usage)
 {
     struct lh_stats stats;
     struct volume_totals totals;
@@ -185,7 +186,70 @@ static void print_json(struct cli *cli, const struct vde_image_info *info, vde_s
             json_put(object, "snapshots", json_u64(totals.image_snapshots));
         }
     }
+    if (usage)
+        json_put(object, "usage", usage);
     json_print(object);
+}
+
+/* --- what takes the space ---------------------------------------------------------------------------------------------- */
+
+static const char *const kinds[] = {"", "catalog", "history", "files", "map", "volume", "freeing"};
+
+static vde_status add_usage_json(void *context, const struct vde_usage *usage)
+{
+    json_t *object = json_object();
+    json_put(object, "dataset", json_u64(usage->dataset));
+    json_put(object, "kind", json_str(kinds[usage->kind]));
+    json_put(object, "name", json_str(usage->name));
+    json_put(object, "dropped", json_boolean(usage->dropped));
+    json_put(object, "used_bytes", json_u64(vde_usage_used(usage)));
+    json_put(object, "referenced_bytes", json_u64(usage->referenced_bytes));
+    json_put(object, "own_bytes", json_u64(usage->own_bytes));
+    json_put(object, "unique_bytes", json_u64(usage->unique_bytes));
+    json_put(object, "node_bytes", json_u64(usage->node_bytes));
+    json_put(object, "mapped_bytes", json_u64(usage->mapped_bytes));
+    json_put(object, "snapshot_bytes", json_u64(usage->snapshot_bytes));
+    json_put(object, "list_bytes", json_u64(usage->list_bytes));
+    json_add(context, object);
+    return VDE_OK;
+}
+
+struct usage_table {
+    const struct cli *cli;
+    struct out_table table;
+    uint64_t used;
+};
+
+static vde_status add_usage_text(void *context, const struct vde_usage *usage)
+{
+    struct usage_table *t = context;
+    char text[OUT_TEXT];
+    t->used += vde_usage_used(usage);
+    out_table_cell(&t->table, "%s%s%s%s", kinds[usage->kind], usage->name[0] ? " " : "", usage->name,
+                   usage->dropped ? " (dropped)" : "");
+    out_table_cell(&t->table, "%llu", (unsigned long long)usage->dataset);
+    const uint64_t cells[] = {vde_usage_used(usage), usage->referenced_bytes, usage->unique_bytes, usage->mapped_bytes,
+                              usage->snapshot_bytes};
+    for (unsigned i = 0; i < sizeof cells / sizeof cells[0]; i++)
+        out_table_cell(&t->table, "%s", out_size(t->cli, cells[i], text));
+    return VDE_OK;
+}
+
+static vde_status print_usage(struct cli *cli)
+{
+    static const char *const headings[] = {"what", ">dataset", ">used", ">referenced", ">unique", ">mapped", ">by snapshots"};
+    struct usage_table t = {.cli = cli};
+    char text[OUT_TEXT];
+    putchar('\n');
+    out_table_init(&t.table, 7, headings);
+    vde_status status = vde_usage_list(cli->image, add_usage_text, &t);
+    out_table_cell(&t.table, "together");
+    out_table_cell(&t.table, "%s", "");
+    out_table_cell(&t.table, "%s", out_size(cli, t.used, text));
+    for (unsigned i = 0; i < 4; i++)
+        out_table_cell(&t.table, "%s", "");
+    out_table_done(&t.table);
+    return status;
 }
 
 static void print_label(const struct cli *cli, const struct vde_image_info *info)
@@ -257,7 +321,7 @@ static int run_closed(struct cli *cli, vde_status opened)
     if (status != VDE_OK && busy)
         return cli_failed_image(cli, status);
     if (status == VDE_OK && cli->json) {
-        print_json(cli, &info, opened);
+        print_json(cli, &info, opened, NULL);
     } else if (status == VDE_OK) {
         print_label(cli, &info);
         out_field("state", WIDTH, "%s, so this is label and superblock only",
@@ -281,23 +345,41 @@ static int run(struct cli *cli)
     if (opened != VDE_OK)
         return cli_failed_image(cli, opened);
     vde_image_info(cli->image, &info);
+    bool usage = cli_switch(cli, "usage");
     if (cli->json) {
-        print_json(cli, &info, VDE_OK);
-        return CLI_DONE;
+        json_t *items = usage ? json_array() : NULL;
+        opened = usage ? vde_usage_list(cli->image, add_usage_json, items) : VDE_OK;
+        if (opened == VDE_OK)
+            print_json(cli, &info, VDE_OK, items);
+        else
+            json_decref(items);
+    } else {
+        print_label(cli, &info);
+        print_opened(cli, &info);
+        putchar('\n');
+        print_regions(cli, &info);
+        opened = usage ? print_usage(cli) : VDE_OK;
     }
-    print_label(cli, &info);
-    print_opened(cli, &info);
-    putchar('\n');
-    print_regions(cli, &info);
-    return CLI_DONE;
+    return opened == VDE_OK ? CLI_DONE : cli_failed_image(cli, opened);
 }
+
+static const struct cli_option options[] = {
+    {"usage", NULL, "also what each dataset takes: volumes, maps, files, streams, the catalog"},
+    {NULL, NULL, NULL},
+};
 
 const struct cli_command cmd_info = {
     .verb = "info",
     .arguments = "",
     .summary = "show label, superblocks, regions, backend, log, space and what opening did",
     .flags = CLI_IMAGE | CLI_OPENS | CLI_READS | CLI_SIZES,
-    .notes = "Under a writer it shows label and superblocks, says BUSY and exits with status 4; of an image that is too damaged\n"
+    .options = options,
+    .notes = "With --usage a line for each dataset, as of the newest checkpoint, which together are what is used. used: blocks\n"
+             "that belong to it, nodes included; referenced: all that its newest version shows, shared with what it was\n"
+             "cloned from or not; unique: of that, what no snapshot shows too; mapped: what a volume's data were without\n"
+             "compression; by snapshots: what only snapshots and clones show. Of tables the state is in maps, the log in\n"
+             "the history, stored files are in files.\n"
+             "Under a writer it shows label and superblocks, says BUSY and exits with status 4; of an image that is too damaged\n"
              "to be opened likewise, with status 5.",
     .run = run,
 };
