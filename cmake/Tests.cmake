@@ -9,7 +9,8 @@
 #                                                        tools/lint/<x>.sh               lint.<x>
 #
 # A line "ctest: timeout=300 labels=extended serial" in a comment of the file changes its registration;
-# processors=2 says that it keeps so many busy.
+# processors=2 says that it keeps so many busy. labels=heavy is for programs that compute much: the build without sanitizers
+# runs them in full, those with sanitizers with the arguments of sanitized=--every,64 (and not at all if also extended).
 # A file in one of these folders that is not named test_* and has neither main() nor Criterion tests is linked into its
 # neighbours.
 
@@ -58,10 +59,18 @@ endif()
 
 # vde_register(<name> <label> <file with the ctest: line> <command>...)
 function(vde_register name label file)
-  add_test(NAME ${name} COMMAND ${RUN_CHECKED} ${ARGN} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
+  set(command ${ARGN})
   set(labels ${label})
   set(timeout ${TIMEOUT_${label}})
   file(STRINGS ${file} line LIMIT_COUNT 1 REGEX "[ \t*#]ctest: ")
+  if(VDE_SANITIZE AND line MATCHES "labels=heavy,extended|labels=extended,heavy")
+    return()
+  endif()
+  if(VDE_SANITIZE AND line MATCHES "sanitized=([^ ]+)")
+    string(REPLACE "," ";" arguments ${CMAKE_MATCH_1})
+    list(APPEND command ${arguments})
+  endif()
+  add_test(NAME ${name} COMMAND ${RUN_CHECKED} ${command} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
   if(line MATCHES "timeout=([0-9]+)")
     set(timeout ${CMAKE_MATCH_1})
   endif()
@@ -115,6 +124,8 @@ function(vde_program target source)
   target_link_libraries(${target} PRIVATE vde_static m)
 endfunction()
 
+add_custom_target(heavy_programs)
+
 # vde_test_folder(<label> <prefix> <folder>): every C file of a folder.
 function(vde_test_folder label prefix folder)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
@@ -134,6 +145,10 @@ function(vde_test_folder label prefix folder)
     string(REPLACE "." "_" target ${prefix}.${name})
     vde_program(${target} ${source} ${helpers})
     vde_register(${prefix}.${name} ${label} ${source} $<TARGET_FILE:${target}>)
+    file(STRINGS ${source} heavy LIMIT_COUNT 1 REGEX "[ \t*#]ctest: .*labels=[a-z,]*heavy")
+    if(heavy)
+      add_dependencies(heavy_programs ${target})
+    endif()
   endforeach()
 endfunction()
 

@@ -26,6 +26,8 @@ static struct label label;
 static uint64_t image_key; /* the image seed */
 static uint16_t metadata[IMAGE_BLOCKS]; /* blocks worth patching */
 static unsigned metadata_count;
+static struct place { uint16_t child, block, at; } places[8192]; /* where pointers to nodes stand in metadata */
+static unsigned place_count;
 
 /* --- the image ----------------------------------------------------------------------------------------------------- */
 
@@ -128,6 +130,27 @@ static void find_metadata(void)
     }
 }
 
+/* Pointers to nodes begin with an address, a length of one block and the bytes of a block. */
+#define POINTER_PATTERN 16u
+
+static void find_pointers(uint16_t block)
+{
+    uint8_t bytes[BLOCK_BYTES], child[4];
+    simulated_peek(base, block * (uint64_t)BLOCK_BYTES, bytes, BLOCK_BYTES);
+    if (memcmp(bytes, "VNOD", 4) != 0 && memcmp(bytes, "VDEsuper", 8) != 0)
+        return;
+    for (uint16_t at = 0; at + sizeof(struct disk_ptr) <= BLOCK_BYTES; at++) {
+        struct disk_ptr p;
+        memcpy(&p, bytes + at, sizeof p);
+        uint64_t address = le64_get(p.address);
+        if (address == 0 || address >= IMAGE_BLOCKS || le32_get(p.blocks) != 1 || le32_get(p.bytes) != BLOCK_BYTES)
+            continue;
+        simulated_peek(base, address * BLOCK_BYTES, child, sizeof child);
+        if (memcmp(child, "VNOD", 4) == 0 && place_count < sizeof places / sizeof places[0])
+            places[place_count++] = (struct place){(uint16_t)address, block, at};
+    }
+}
+
 static void make_base(void)
 {
     struct vde_format_opts opts = VDE_FORMAT_OPTS_INIT;
@@ -152,34 +175,28 @@ static void make_base(void)
     must(label_decode((struct disk_label *)(void *)block, IMAGE_BLOCKS, "label", &label));
     image_key = image_seed(label.uuid);
     find_metadata();
+    for (unsigned i = 0; i < metadata_count; i++)
+        find_pointers(metadata[i]);
 }
 
 /* --- repair -------------------------------------------------------------------------------------------------------- */
 
 static void repair(struct vde_device *device, uint64_t block, unsigned depth);
 
-/* Wherever a pointer to the node stands, put its new checksum. */
+/* Wherever a pointer to the node stood before the patches and still stands, put its new checksum. */
 static void repair_parents(struct vde_device *device, uint64_t address, uint64_t sum, unsigned depth)
 {
-    uint8_t parent[BLOCK_BYTES], pattern[16];
-    struct disk_ptr p = {le64(address), le32(1), le32(BLOCK_BYTES), le64(0), le64(0)};
-    memcpy(pattern, &p, sizeof pattern);
-    for (unsigned i = 0; i < metadata_count && depth < REPAIR_DEPTH; i++) {
-        uint64_t block = metadata[i];
-        simulated_peek(device, block * BLOCK_BYTES, parent, BLOCK_BYTES);
-        if (block == address || (memcmp(parent, "VNOD", 4) != 0 && memcmp(parent, "VDEsuper", 8) != 0))
+    const struct disk_ptr p = {le64(address), le32(1), le32(BLOCK_BYTES), le64(0), le64(0)};
+    for (unsigned i = 0; i < place_count && depth < REPAIR_DEPTH; i++) {
+        const struct place *place = &places[i];
+        uint64_t at = place->block * (uint64_t)BLOCK_BYTES + place->at;
+        struct disk_ptr found;
+        simulated_peek(device, at, &found, sizeof found);
+        if (place->child != address || memcmp(&found, &p, POINTER_PATTERN) != 0 || le64_get(found.checksum) == sum)
             continue;
-        bool changed = false;
-        for (size_t at = 0; at + sizeof p <= BLOCK_BYTES; at++)
-            if (memcmp(parent + at, pattern, sizeof pattern) == 0) {
-                vde_le64 value = le64(sum);
-                changed |= memcmp(parent + at + 24, &value, 8) != 0;
-                memcpy(parent + at + 24, &value, 8);
-            }
-        if (changed) {
-            must(simulated_poke(device, block * BLOCK_BYTES, parent, BLOCK_BYTES));
-            repair(device, block, depth + 1);
-        }
+        found.checksum = le64(sum);
+        must(simulated_poke(device, at, &found, sizeof found));
+        repair(device, place->block, depth + 1);
     }
 }
 

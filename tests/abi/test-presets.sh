@@ -18,8 +18,9 @@ has() {
 has release -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fvisibility=hidden -Werror
 has debug -DVDE_ASSERTIONS=1 -Werror
 has asan -fsanitize=address,undefined -DVDE_ASSERTIONS=1
+has checked -O2 -DVDE_ASSERTIONS=1
 has tsan -fsanitize=thread -DVDE_ASSERTIONS=1
 has coverage --coverage
 has fuzz clang -fsanitize=fuzzer-no-link -fsanitize=address,undefined
 presets=$(cmake --list-presets | grep -c '^ *"')
-[ "$presets" -eq 6 ]
+[ "$presets" -eq 7 ]

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts at every change of every sequence of up to three operations of libvde, and again during recovery.
- * ctest: timeout=2400 serial */
+ * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--least,4000 */
 #include "engine_subject.h"
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sequences of crash_volume, crash_volume_long and crash_volume_full in numbers: more than a million crash images. With
  * --seed, other samples of the long ones.
- * ctest: timeout=36000 labels=extended serial */
+ * ctest: timeout=36000 labels=heavy,extended serial */
 #include <stdio.h>
 
 #include "volume_subject.h"

@@ -20,7 +20,11 @@ static bool wrong(const char *path, const char *what)
     return false;
 }
 
-static void join(char *out, const char *folder, const char *name) { snprintf(out, PATH_MAX, "%s/%s", folder, name); }
+static void join(char *out, const char *folder, const char *name)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        out[0] = '\0'; /* a name that nothing has */
+}
 
 bool is_commit_name(const char *name)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* replay_bound.c -- a table with 10^5 versions: any of them opens from a root and a tail within the bound, and the roots kept
- * cost a bounded multiple of the log. Arguments: versions. ctest: timeout=900 */
+ * cost a bounded multiple of the log. Arguments: versions.
+ * ctest: timeout=900 labels=heavy sanitized=20000 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
