@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts at every change of every sequence of up to three operations of libvde, and again during recovery.
- * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--least,4000 */
+ * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--again,8,--least,1000 */
 #include "engine_subject.h"
 
 int main(int argc, char **argv)

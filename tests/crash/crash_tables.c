@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts at every change of every sequence of up to three operations on tables, and again during recovery: what was
  * committed is there at every version, what was not is wholly absent, a commit to several tables holds for all or none.
- * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--least,1500 */
+ * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--again,8,--least,300 */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts at every change of every sequence of up to two operations on volumes, of three, and now and then again during
  * recovery.
- * ctest: timeout=1200 labels=heavy processors=2 sanitized=--every,128,--again,64,--least,2000 */
+ * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--every,3,--again,64,--least,400 */
 #include "volume_subject.h"
 
 int main(int argc, char **argv)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts on an image that has room for a few blocks only: requests are refused whole, what frees space always works.
- * ctest: timeout=1200 labels=heavy processors=2 sanitized=--every,500,--least,500 */
+ * ctest: timeout=1200 labels=heavy processors=2 sanitized=--depth,2,--every,12,--again,64,--least,300 */
 #include "volume_subject.h"
 
 int main(int argc, char **argv)

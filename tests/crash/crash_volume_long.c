@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Power cuts during the last of four operations on volumes: a sample of all such sequences, another one for each --seed.
- * ctest: timeout=1200 labels=heavy processors=2 sanitized=--every,2000,--least,500 */
+ * ctest: timeout=1200 labels=heavy processors=2 sanitized=--every,4000,--again,64,--least,200 */
 #include "volume_subject.h"
 
 int main(int argc, char **argv)
