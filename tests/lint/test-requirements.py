@@ -25,6 +25,10 @@ def registered():
     for source in (ROOT / "tests" / "stress").glob("*.c"):
         if re.search(r"int main\(", source.read_text()):
             tests["stress." + re.sub(r"^(test|stress)_", "", source.stem)] = source
+    # Long heavy programs are registered in the build without sanitizers.
+    for source in (ROOT / "tests" / "crash").glob("*.c"):
+        if re.search(r"ctest: .*labels=heavy,extended", source.read_text()):
+            tests["crash." + re.sub(r"^(test|crash)_", "", source.stem)] = source
     return tests
 
 
