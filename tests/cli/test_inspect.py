@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looking at an image offline: dump, scrub, repair, and what an open that recovered something says."""
 
+import os
 import pathlib
 import random
 import unittest
@@ -367,6 +368,34 @@ class Volumes(InspectCase):
         self.assertEqual((report["volumes"], report["incomplete"]), (4, 0))
         self.assertEqual((folder / "later.raw").read_bytes(), later)
         self.expect_everything(folder)
+
+    def test_rescue_of_names_that_look_alike_in_a_folder(self):
+        content = {".x": b"one", "_x": b"two", "a\tb": b"three", "a_b": b"four"}
+        for name, text in content.items():
+            self.run_ok("volume", "create", self.image, name, "--size", "4K")
+            self.run_ok("volume", "write", self.image, name, stdin=text)
+        folder, report = self.rescued()
+        paths = [item["path"] for item in report["items"] if item["kind"] == "volume"]
+        self.assertEqual(len(set(paths)), len(paths))
+        found = sorted((folder / path).read_bytes().rstrip(b"\0") for path in paths)
+        for text in content.values():
+            self.assertIn(text, found)
+
+    def test_rescue_of_a_volume_larger_than_any_file(self):
+        self.run_ok("volume", "create", self.image, "huge", "--size", "65536T")
+        self.run_ok("volume", "write", self.image, "huge", stdin=b"small")
+        self.run_ok("volume", "create", self.image, "zlast", "--size", "4K")
+        self.run_ok("volume", "write", self.image, "zlast", stdin=b"last")
+        try:
+            os.truncate(self.write("probe", b""), 65536 << 40)
+            fits = True
+        except OSError:
+            fits = False
+        folder, report = self.rescued(status=DONE if fits else DAMAGE)
+        self.assertEqual(report["incomplete"], 0 if fits else 1)
+        with open(folder / "huge.raw", "rb") as file:
+            self.assertEqual(file.read(4096).rstrip(b"\0"), b"small")
+        self.assertEqual((folder / "zlast.raw").read_bytes().rstrip(b"\0"), b"last")
 
     def test_rescue_refusals(self):
         self.run_fails(FAILED, "EXISTS", "rescue", self.image, str(self.folder), says="not empty")

@@ -22,6 +22,9 @@ struct rescue_run {
     int folder, fd;
     char path[PATH_BYTES]; /* of the item, in the folder */
     uint64_t end, missing_count;
+    uint64_t data_end;     /* behind it nothing was written */
+    bool too_long;         /* not all of the item fits into a file */
+    uint64_t cut;          /* items that would have been complete otherwise */
     json_t *items, *missing;
     struct vde_rescue_sink sink;
     struct vde_rescue_summary summary;
@@ -32,8 +35,8 @@ static vde_status failed(const struct rescue_run *run, const char *call)
     return vde_error_errno(errno, run->path, call);
 }
 
-/* A name that is no path and drives no terminal. */
-static void volume_path(const struct vde_rescue_item *item, char *path)
+/* A name that is no path and drives no terminal; `again`: another volume has the plain one. */
+static void volume_path(const struct vde_rescue_item *item, bool again, char *path)
 {
     size_t size = 0;
     for (const char *at = item->name; *at && size < 200; at++) {
@@ -43,6 +46,8 @@ static void volume_path(const struct vde_rescue_item *item, char *path)
     }
     if (size == 0)
         snprintf(path, PATH_BYTES, "volume-%llu.raw", (unsigned long long)item->id);
+    else if (again)
+        snprintf(path + size, PATH_BYTES - size, "-%llu.raw", (unsigned long long)item->id);
     else
         snprintf(path + size, PATH_BYTES - size, ".raw");
 }
@@ -59,14 +64,27 @@ static vde_status make_folders(struct rescue_run *run, uint64_t stream)
     return VDE_OK;
 }
 
+static vde_status create(struct rescue_run *run, const struct vde_rescue_item *item)
+{
+    bool volume = item->kind == VDE_RESCUE_VOLUME; /* entries may come more than once, the newest last */
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (volume ? O_EXCL : 0);
+    run->fd = openat(run->folder, run->path, flags, 0666);
+    if (run->fd < 0 && errno == EEXIST && volume) {
+        volume_path(item, true, run->path);
+        run->fd = openat(run->folder, run->path, flags, 0666);
+    }
+    return run->fd < 0 ? failed(run, "open") : VDE_OK;
+}
+
 static vde_status on_begin(void *context, const struct vde_rescue_item *item)
 {
     struct rescue_run *run = context;
     vde_status status = VDE_OK;
-    run->end = run->missing_count = 0;
+    run->end = run->missing_count = run->data_end = 0;
+    run->too_long = false;
     run->missing = json_array();
     if (item->kind == VDE_RESCUE_VOLUME) {
-        volume_path(item, run->path);
+        volume_path(item, false, run->path);
     } else if (item->kind == VDE_RESCUE_FILE) {
         snprintf(run->path, sizeof run->path, "files/%llu", (unsigned long long)item->id);
         status = make_folders(run, 0);
@@ -75,37 +93,7 @@ static vde_status on_begin(void *context, const struct vde_rescue_item *item)
                  (unsigned long long)item->number);
         status = make_folders(run, item->id);
     }
-    if (status != VDE_OK)
-        return status;
-    run->fd = openat(run->folder, run->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    return run->fd < 0 ? failed(run, "open") : VDE_OK;
-}
-
-static vde_status on_data(void *context, uint64_t offset, const void *bytes, size_t size)
-{
-    struct rescue_run *run = context;
-    if (offset + size > run->end)
-        run->end = offset + size;
-    if (!bytes) {
-        if (fallocate(run->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0)
-            return VDE_OK;
-        static const char zeroes[65536];
-        for (size_t done = 0; done < size; done += sizeof zeroes) {
-            size_t part = size - done < sizeof zeroes ? size - done : sizeof zeroes;
-            if (pwrite(run->fd, zeroes, part, (off_t)(offset + done)) != (ssize_t)part)
-                return failed(run, "write");
-        }
-        return VDE_OK;
-    }
-    for (size_t done = 0; done < size;) {
-        ssize_t got = pwrite(run->fd, (const char *)bytes + done, size - done, (off_t)(offset + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return failed(run, "write");
-        done += (size_t)got;
-    }
-    return VDE_OK;
+    return status == VDE_OK ? create(run, item) : status;
 }
 
 static vde_status on_missing(void *context, uint64_t offset, uint64_t size, const char *why)
@@ -119,6 +107,59 @@ static vde_status on_missing(void *context, uint64_t offset, uint64_t size, cons
     json_put(object, "why", json_str(why));
     json_add(run->missing, object);
     return VDE_OK;
+}
+
+/* What older data were written to; behind those a hole comes by itself. */
+static vde_status put_zeroes(struct rescue_run *run, uint64_t offset, size_t size)
+{
+    static const char zeroes[65536];
+    if (offset >= run->data_end)
+        return VDE_OK;
+    if (size > run->data_end - offset)
+        size = (size_t)(run->data_end - offset);
+    if (fallocate(run->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0)
+        return VDE_OK;
+    for (size_t done = 0; done < size; done += sizeof zeroes) {
+        size_t part = size - done < sizeof zeroes ? size - done : sizeof zeroes;
+        if (pwrite(run->fd, zeroes, part, (off_t)(offset + done)) != (ssize_t)part)
+            return failed(run, "write");
+    }
+    return VDE_OK;
+}
+
+static vde_status on_data(void *context, uint64_t offset, const void *bytes, size_t size)
+{
+    struct rescue_run *run = context;
+    if (offset + size > run->end)
+        run->end = offset + size;
+    if (!bytes)
+        return put_zeroes(run, offset, size);
+    for (size_t done = 0; done < size;) {
+        ssize_t got = pwrite(run->fd, (const char *)bytes + done, size - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && errno == EFBIG) {
+            run->too_long = true;
+            return on_missing(run, offset + done, size - done, "the file system holds no file that long");
+        }
+        if (got <= 0)
+            return failed(run, "write");
+        done += (size_t)got;
+    }
+    if (offset + size > run->data_end)
+        run->data_end = offset + size;
+    return VDE_OK;
+}
+
+/* A thin volume may be longer than any file here can be: then only zeroes are cut off, if no data were. */
+static vde_status set_size(struct rescue_run *run, uint64_t size)
+{
+    if (ftruncate(run->fd, (off_t)size) == 0)
+        return VDE_OK;
+    if (errno != EFBIG)
+        return failed(run, "truncate");
+    run->too_long = true;
+    return on_missing(run, run->data_end, size - run->data_end, "zeroes: the file system holds no file that long");
 }
 
 static void print_missing(const struct rescue_run *run)
@@ -162,7 +203,9 @@ static vde_status on_end(void *context, const struct vde_rescue_item *item)
     char text[OUT_TEXT];
     bool complete = !item->missing_bytes && !item->gaps && !item->loose;
     uint64_t size = item->size_bytes ? item->size_bytes : run->end;
-    vde_status status = ftruncate(run->fd, (off_t)size) == 0 ? VDE_OK : failed(run, "truncate");
+    vde_status status = set_size(run, size);
+    run->cut += complete && run->too_long;
+    complete &= !run->too_long;
     if (close(run->fd) != 0 && status == VDE_OK)
         status = failed(run, "close");
     run->fd = -1;
@@ -227,7 +270,7 @@ static void print_summary(const struct rescue_run *run)
                   (unsigned long long)s->log_records);
         out_field("result", WIDTH, "%llu volumes, %llu files, %llu entries; %llu not complete",
                   (unsigned long long)s->volumes, (unsigned long long)s->files, (unsigned long long)s->entries,
-                  (unsigned long long)s->incomplete);
+                  (unsigned long long)(s->incomplete + run->cut));
         return;
     }
     json_t *object = json_object();
@@ -243,7 +286,7 @@ static void print_summary(const struct rescue_run *run)
     json_put(object, "volumes", json_u64(s->volumes));
     json_put(object, "files", json_u64(s->files));
     json_put(object, "entries", json_u64(s->entries));
-    json_put(object, "incomplete", json_u64(s->incomplete));
+    json_put(object, "incomplete", json_u64(s->incomplete + run->cut));
     json_put(object, "items", json_incref(run->items));
     json_print(object);
 }
@@ -259,7 +302,8 @@ static int run_rescue(struct cli *cli)
         progress_done();
         if (status == VDE_OK)
             print_summary(&run);
-        result = status != VDE_OK ? cli_failed_image(cli, status) : run.summary.incomplete || run.summary.stale ? CLI_DAMAGE : CLI_DONE;
+        bool less = run.summary.incomplete || run.summary.stale || run.cut;
+        result = status != VDE_OK ? cli_failed_image(cli, status) : less ? CLI_DAMAGE : CLI_DONE;
     }
     if (run.fd >= 0)
         close(run.fd);
@@ -276,7 +320,8 @@ const struct cli_command cmd_rescue = {
     .flags = CLI_IMAGE | CLI_OPENS | CLI_SIZES,
     .min_args = 1,
     .max_args = 1,
-    .notes = "Volumes become DIR/NAME.raw, files DIR/files/ID, entries DIR/streams/ID/NUMBER.json. Reads the whole device, writes\n"
-             "nothing to it. What fails its checksum is left out and told. Exit status 5 when something is not complete.",
+    .notes = "Volumes become DIR/NAME.raw (DIR/NAME-ID.raw where names differ only in what no file name may hold), files\n"
+             "DIR/files/ID, entries DIR/streams/ID/NUMBER.json. Reads the whole device, writes nothing to it. What fails its checksum is left\n"
+             "out and told. Exit status 5 when something is not complete.",
     .run = run_rescue,
 };
