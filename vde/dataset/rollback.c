@@ -124,6 +124,8 @@ static vde_status roll_back_past_zombies(vde_image *image, uint64_t dataset, con
 vde_status vde_snapshot_rollback(vde_image *image, uint64_t dataset, const char *name)
 {
     VDE_TRY(txn_check_user_dataset(dataset));
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
     lock_take(&image->names_lock);
     vde_status status = volume_claim(image, dataset);
     if (status == VDE_OK) {
@@ -167,6 +169,8 @@ static vde_status clone_volume(vde_image *image, const char *volume, const char 
 
 vde_status vde_volume_clone(vde_image *image, const char *volume, const char *snapshot, const char *new_name)
 {
+    if (image->read_only)
+        return fail_as(VDE_READ_ONLY, "image");
     lock_take(&image->names_lock);
     vde_status status = clone_volume(image, volume, snapshot, new_name);
     lock_drop(&image->names_lock);

@@ -147,6 +147,8 @@ vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name)
         size_t size = strlen(name);
         if (size == 0 || size > DATASET_NAME_MAX)
             return fail_as(VDE_INVAL, "dataset name|%zu bytes|1 to %u", size, DATASET_NAME_MAX);
+        if (strncmp(name, VOLUME_NAME_PREFIX, sizeof VOLUME_NAME_PREFIX - 1) == 0)
+            return fail_as(VDE_INVAL, "dataset name|\"%.40s\"|one that does not begin with \"" VOLUME_NAME_PREFIX "\"", name);
         memcpy(record.name, name, size + 1);
     }
     return txn_dataset_create(txn, &record);

@@ -285,6 +285,55 @@ Test(volume, read_only_images_and_no_volume)
     close_clean(image, device);
 }
 
+static vde_status describe(vde_image *image, const char *name, struct vde_volume_info *ret_info)
+{
+    vde_view *view;
+    OK(vde_view_open(image, &view));
+    vde_status status = vde_volume_get(view, name, ret_info);
+    vde_view_close(view);
+    return status;
+}
+
+Test(volume, a_snapshot_in_the_log_of_a_read_only_image_is_not_checkpointed)
+{
+    struct vde_device *device;
+    OK(simulated_create(8 * MIB, 1, 0, &device));
+    format_on(device, 0);
+    vde_image *image = open_quiet(device);
+    struct vde_volume_info info;
+    create_volume(image, "a", 256 * KIB, 0);
+    OK(describe(image, "a", &info));
+    OK(vde_snapshot_create(image, info.id, "s", NULL));
+    struct vde_device *copy;
+    OK(simulated_clone(device, &copy));
+    OK(vde_image_close(image));
+    close_device(device);
+    uint64_t hash = simulated_hash(copy), changes = simulated_count(copy);
+    image = open_flags(copy, VDE_OPEN_READ_ONLY);
+    EXPECT(VDE_READ_ONLY, vde_volume_clone(image, "a", "s", "b"));
+    EXPECT(VDE_READ_ONLY, vde_snapshot_rollback(image, info.id, "s"));
+    OK(describe(image, "a", &info));
+    cr_assert_eq(info.snapshots, 1);
+    OK(vde_image_close(image));
+    cr_assert_eq(simulated_hash(copy), hash);
+    cr_assert_eq(simulated_count(copy), changes);
+    close_device(copy);
+}
+
+Test(volume, names_of_volumes_are_not_for_other_datasets)
+{
+    struct vde_device *device = memory_image(8 * MIB);
+    vde_image *image = open_quiet(device);
+    vde_txn *txn = begin(image);
+    EXPECT(VDE_INVAL, vde_txn_dataset_create(txn, vde_id_reserve(image), "volumes/x"));
+    OK(vde_txn_dataset_create(txn, vde_id_reserve(image), "volumes"));
+    commit(txn);
+    create_volume(image, "x", 4 * KIB, 0);
+    struct vde_volume_info info;
+    OK(describe(image, "x", &info));
+    close_clean(image, device);
+}
+
 /* Change one bit of the block on the device that holds this pattern. */
 static void damage(struct vde_device *device, const uint8_t *pattern)
 {

@@ -32,7 +32,8 @@ VDE_API void vde_txn_destroy(vde_txn *txn);
 /* A new id for a dataset or stream, unique in the image for ever once a committed transaction used it. */
 VDE_API uint64_t vde_id_reserve(vde_image *image);
 
-/* Create an empty kv dataset. `id` from vde_id_reserve(); `name` (1-255 bytes, unique) may be NULL. */
+/* Create an empty kv dataset. `id` from vde_id_reserve(); `name` (1-255 bytes, unique, not beginning with "volumes/") may
+ * be NULL. */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_dataset_create(vde_txn *txn, uint64_t id, const char *name);
 /* Drop a dataset with its snapshots; its space is freed by the following checkpoints. */
 VDE_API VDE_MUST_CHECK vde_status vde_txn_dataset_drop(vde_txn *txn, uint64_t id);
