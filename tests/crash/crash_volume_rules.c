@@ -86,7 +86,7 @@ static void *write_sectors(void *argument)
             w->lost += !stamp_matches(bytes, stamp_for(w->number, round - BLOCKS));
         }
         stamp_fill(bytes, stamp_for(w->number, round));
-        must(vde_volume_write(w->volume, bytes, sizeof bytes, offset, 0), "write");
+        must(vde_volume_write(w->volume, bytes, sizeof bytes, offset, round % 4 == 3 ? VDE_VOLUME_FUA : 0), "write");
     }
     return NULL;
 }

@@ -29,6 +29,8 @@ enum mutation {
     MUTATE_ZOMBIE_BLOCKED = 18,   /* what an image snapshot or clone still needs is freed as soon as it is dropped */
     MUTATE_VOLUME_FLUSH = 19,     /* flushing a volume does not wait for its records */
     MUTATE_BLOCK_CHECKSUM = 20,   /* blocks of volumes are not verified */
+    MUTATE_BESIDE_ERASE = 21,     /* a record stays in the log though its data, written beside it, failed */
+    MUTATE_BESIDE_FLUSH = 22,     /* a record written beside its data counts as durable without a flush */
 };
 
 #define MUTATED(which) (VDE_MUTATE == (which))

@@ -72,6 +72,9 @@ struct vde_volume {
     struct map map;
     uint64_t map_generation;
     bool map_valid;
+    /* Does a flush follow each write? Then records go out together with their data. Guesses: races do no harm. */
+    atomic_uint unflushed;      /* writes since the last flush */
+    atomic_bool hurried;        /* there was one between the last two */
 };
 
 static inline uint64_t volume_bytes(const struct vde_volume *volume)
@@ -207,6 +210,7 @@ struct write_batch {
     void *extra_context;
     uint64_t *credit;           /* blocks reserved for a large request; NULL: none */
     uint64_t lsn;               /* published */
+    bool hurried;               /* a flush comes next: the record need not wait for the data */
     vde_status status;
     struct vde_error error;     /* of the leader, for those who wait */
     /* gather */
@@ -251,18 +255,20 @@ vde_status batch_finish(struct write_batch *batch);
 vde_status batch_run(struct write_batch *batch);
 
 /* Write blocks of one request whole: at most BATCH_BLOCKS, no frames. Gathers with other threads. */
-vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t blocks, const void *data, uint64_t *ret_lsn);
+vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t blocks, const void *data, bool hurried,
+                        uint64_t *ret_lsn);
 
 /* volume_rmw.c: any range that touches at most BATCH_BLOCKS + 1 blocks, reading what it does not cover; `data` NULL: zeroes.
  * `end`: bytes that the volume must have when it is published. */
 vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t end,
-                     uint64_t *ret_lsn);
+                     bool hurried, uint64_t *ret_lsn);
 
 /* volume_prealloc.c: how many of the blocks in the batch are not mapped yet. */
 vde_status batch_count_covered(struct write_batch *batch);
 
-/* volume_write.c */
-vde_status volume_write_at(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t *ret_lsn);
+/* volume_write.c; `hurried`: a flush follows. */
+vde_status volume_write_at(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, bool hurried,
+                           uint64_t *ret_lsn);
 /* Durable up to `lsn`. */
 vde_status volume_harden(struct vde_volume *volume, uint64_t lsn);
 /* volume_discard.c: forget whole blocks; `zeroes`: make the partly covered edges zero as well. `end` as in rmw_write(). */

@@ -38,6 +38,7 @@ static void clear(struct write_batch *batch)
     batch->prealloc = batch->covered = 0;
     batch->credit = NULL;
     batch->lsn = 0;
+    batch->hurried = false;
     batch->status = VDE_OK;
     batch->users = 0;
     batch->waiting = false;
@@ -448,6 +449,11 @@ vde_status batch_finish(struct write_batch *batch)
 {
     struct vde_device *device = batch->volumes->image->device;
     struct vde_io ios[BATCH_ROOM];
+    if (batch->hurried && batch->piece_count > 0) {
+        batch->txn->data = ios;
+        batch->txn->data_count = batch_ios(batch, ios);
+        return batch_publish(batch);
+    }
     vde_status status = batch->piece_count ? device->ops->run(device, ios, batch_ios(batch, ios)) : VDE_OK;
     if (status != VDE_OK) {
         give_up(batch);

@@ -73,7 +73,7 @@ static vde_status forget_whole(struct forget *forget, uint64_t first, uint64_t e
 
 static vde_status make_zero(struct forget *forget, uint64_t offset, uint64_t size)
 {
-    return size == 0 ? VDE_OK : rmw_write(forget->volume, NULL, size, offset, forget->end, &forget->lsn);
+    return size == 0 ? VDE_OK : rmw_write(forget->volume, NULL, size, offset, forget->end, false, &forget->lsn);
 }
 
 /* Unmap the plain blocks of a part of a frame; *ret_compressed: it is compressed, and must be rewritten. */
@@ -147,7 +147,7 @@ vde_status volume_forget(struct vde_volume *volume, uint64_t size, uint64_t offs
     if (size == 0)
         return VDE_OK;
     if (size <= BATCH_BYTES) /* as a whole or not at all */
-        return rmw_write(volume, NULL, size, offset, end, ret_lsn);
+        return rmw_write(volume, NULL, size, offset, end, false, ret_lsn);
     VDE_TRY(vde_txn_create(volume->image, &forget.txn));
     vde_status status = reader_take(volume->volumes, &forget.reader);
     if (status == VDE_OK) {

@@ -115,7 +115,8 @@ static void lead(struct gather *gather, struct write_batch *batch)
         futex_set(&next->turn, 1);
 }
 
-vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t blocks, const void *data, uint64_t *ret_lsn)
+vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t blocks, const void *data, bool hurried,
+                        uint64_t *ret_lsn)
 {
     struct gather *gather = &volume->volumes->gather;
     bool leader;
@@ -127,8 +128,10 @@ vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t bloc
         if (batch != fresh) /* somebody was faster */
             batch_give(fresh);
     }
-    if (leader)
+    if (leader) {
+        batch->hurried = hurried;
         lead(gather, batch);
+    }
     else
         futex_wait(&batch->done);
     vde_status status = batch->status;

@@ -192,7 +192,8 @@ static void start_write(struct vde_volume_queue *queue, struct vde_volume_reques
     uint64_t unit = volume_has_frames(request->volume) ? FRAME_BYTES : BLOCK_BYTES, lsn = 0;
     vde_status status;
     if ((request->size | request->offset) % unit != 0) {
-        status = volume_write_at(request->volume, request->buffer, request->size, request->offset, &lsn);
+        status = volume_write_at(request->volume, request->buffer, request->size, request->offset,
+                                 request->flags & VDE_VOLUME_FUA, &lsn);
         settle(queue, request, status, request->flags & VDE_VOLUME_FUA, lsn);
         return;
     }

@@ -30,26 +30,20 @@ static void group_unref(struct group *group)
         free(group);
 }
 
-/* A buffer from the free list or fresh. */
-static uint8_t *buffer_take(struct log *log, size_t capacity)
+uint8_t *log_buffer_take(struct log *log, size_t capacity)
 {
     if (capacity <= GROUP_CAP && log->spare_count > 0)
         return log->spare[--log->spare_count];
     return aligned_alloc(BLOCK_BYTES, max_u64(capacity, GROUP_CAP));
 }
 
-static void buffer_give(struct log *log, struct group *group)
+void log_buffer_give(struct log *log, struct group *group)
 {
     if (group->capacity == GROUP_CAP && log->spare_count < SPARE_MAX)
         log->spare[log->spare_count++] = group->buffer;
     else
         free(group->buffer);
     group->buffer = NULL;
-}
-
-static uint64_t group_ring_bytes(size_t size)
-{
-    return round_up(size, BLOCK_BYTES);
 }
 
 static bool fits(const struct group *group, size_t need)
@@ -71,12 +65,12 @@ vde_status log_prepare(struct log *log, size_t ops_size)
     } else {
         /* Worst case for the ring: this record in a frame of its own. */
         uint64_t used = log->head - log->retained + log->queued_bytes;
-        if (used + group_ring_bytes(sizeof(struct disk_frame) + need) + 2 * BLOCK_BYTES > log->ring_bytes)
+        if (used + log_group_bytes(sizeof(struct disk_frame) + need) + 2 * BLOCK_BYTES > log->ring_bytes)
             status = VDE_TIMED_OUT;
         else if (!fits(log->open, need)) {
             size_t capacity = round_up(max_u64(GROUP_CAP, sizeof(struct disk_frame) + need), BLOCK_BYTES);
             fresh = calloc(1, sizeof *fresh);
-            uint8_t *buffer = fresh ? buffer_take(log, capacity) : NULL;
+            uint8_t *buffer = fresh ? log_buffer_take(log, capacity) : NULL;
             if (!buffer) {
                 free(fresh);
                 status = fail_nomem("log group");
@@ -110,11 +104,11 @@ void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t coun
     }
     struct disk_record record = {le64(lsn), le64(time_us), le32((uint32_t)(sizeof record + ops_size)), le32(count),
                                  le32(payload == LOG_PAYLOAD_FLUSHED ? RECORD_FLUSHED : 0), le32(0)};
-    uint64_t before = group_ring_bytes(group->size);
+    uint64_t before = log_group_bytes(group->size);
     memcpy(group->buffer + group->size, &record, sizeof record);
     memcpy(group->buffer + group->size + sizeof record, ops, ops_size);
     group->size += sizeof record + ops_size;
-    log->queued_bytes += group_ring_bytes(group->size) - before;
+    log->queued_bytes += log_group_bytes(group->size) - before;
     if (group->count++ == 0)
         group->first_lsn = lsn;
     group->last_lsn = lsn;
@@ -136,19 +130,23 @@ static struct group *seal(struct log *log)
     if (log->open == group)
         log->open = NULL;
     log->in_flight = group;
+    if (group->written)
+        return group; /* it has its place */
     group->position = log->head;
-    log->head += group_ring_bytes(group->size);
-    log->queued_bytes -= group_ring_bytes(group->size);
+    log->head += log_group_bytes(group->size);
+    log->queued_bytes -= log_group_bytes(group->size);
     return group;
 }
 
-/* Fail everything that is queued: it was never handed to the device. Lock held. */
+/* Fail everything that is queued: it was never handed to the device, unless it was written already. Lock held. */
 static void fail_queue(struct log *log)
 {
     for (struct group *group = log->queue_head; group;) {
         struct group *next = group->next;
-        group->status = VDE_POISONED;
-        buffer_give(log, group);
+        group->status = group->written ? VDE_COMMIT_UNKNOWN : VDE_POISONED;
+        if (group->written)
+            atomic_store(&log->unknown_through, group->last_lsn);
+        log_buffer_give(log, group);
         atomic_store_explicit(&group->word, GROUP_DONE, memory_order_release);
         futex_wake(&group->word, INT_MAX);
         group_unref(group);
@@ -193,8 +191,8 @@ static void finish(struct log *log, struct group *group, vde_status status)
     log->in_flight = NULL;
     log->groups++;
     log->flushes += group->flushed;
-    log->bytes_written += group_ring_bytes(group->size);
-    buffer_give(log, group);
+    log->bytes_written += log_group_bytes(group->size);
+    log_buffer_give(log, group);
     /* The oldest group may have no waiter, being submitted asynchronously: then who waits for a later one leads it. */
     for (next_leader = log->queue_head; next_leader && next_leader->waiters == 0;)
         next_leader = next_leader->next;
@@ -216,11 +214,18 @@ static void finish(struct log *log, struct group *group, vde_status status)
 /* Lead one group. The caller holds the leadership (log->leader was set for it). */
 static void lead(struct log *log)
 {
+    lock_take(&log->lock);
+    struct group *group = log->queue_head && log->queue_head->written ? seal(log) : NULL; /* nobody can join it */
+    lock_drop(&log->lock);
+    if (group) {
+        finish(log, group, log_write_group(log, group));
+        return;
+    }
     sched_yield(); /* let others that are about to append join: free with one writer, larger groups with many */
     /* The gate keeps a record that has its LSN but is not yet applied out of the frame: what is durable is applied. */
     lock_take(&log->gate);
     lock_take(&log->lock);
-    struct group *group = seal(log);
+    group = seal(log);
     if (!group)
         log->leader = false;
     lock_drop(&log->lock);
@@ -343,7 +348,7 @@ vde_status log_mark(struct log *log)
     }
     log->leader = true;
     struct group *group = calloc(1, sizeof *group);
-    uint8_t *buffer = group ? buffer_take(log, GROUP_CAP) : NULL;
+    uint8_t *buffer = group ? log_buffer_take(log, GROUP_CAP) : NULL;
     if (!buffer) {
         free(group);
         log->leader = false;

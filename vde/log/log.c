@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "base/mutate.h"
 #include "log/log_private.h"
 
 #define RECORD_FRACTION 8u /* a record takes at most this part of the ring */
@@ -89,25 +90,41 @@ static size_t pieces(const struct log *log, const struct group *group, uint8_t f
     return count;
 }
 
-vde_status log_write_group(struct log *log, struct group *group)
+static bool needs_flush(const struct log *log, const struct group *group)
+{
+    return group->flush || log->unflushed_marker;
+}
+
+vde_status log_write_frame(struct log *log, struct group *group, const struct vde_io *data, size_t data_count)
 {
     struct frame frame = {log->epoch, group->position, group->first_lsn, log->chain, log_durable_lsn(log), 0,
                           group->count, (uint32_t)group->size};
     size_t padded = round_up(group->size, BLOCK_BYTES);
     memset(group->buffer + group->size, 0, padded - group->size);
     group->chain = frame_seal(group->buffer, &frame, log->seed);
-    bool flush = group->flush || log->unflushed_marker;
-    uint8_t flags = (uint8_t)(flush || group->marker ? 0u : VDE_IO_DSYNC);
-    size_t capacity = padded / VDE_IO_MAX_BYTES + 3;
-    struct vde_io few[4], *ios = capacity <= 4 ? few : calloc(capacity, sizeof *ios);
+    uint8_t flags = (uint8_t)(needs_flush(log, group) || group->marker ? 0u : VDE_IO_DSYNC);
+    size_t capacity = padded / VDE_IO_MAX_BYTES + 3 + data_count;
+    struct vde_io few[8], *ios = capacity <= 8 ? few : calloc(capacity, sizeof *ios);
     if (!ios)
-        return fail_nomem("log write"); /* after the LSN: the caller poisons */
-    size_t count = pieces(log, group, flags, ios, capacity);
+        return fail_nomem("log write");
+    if (data_count > 0)
+        memcpy(ios, data, data_count * sizeof *ios);
+    size_t count = data_count + pieces(log, group, flags, ios + data_count, capacity - data_count);
     vde_status status = log->device->ops->run(log->device, ios, count);
+    for (size_t i = data_count; i < count; i++)
+        if (ios[i].result != VDE_OK)
+            status = VDE_COMMIT_UNKNOWN;
     if (ios != few)
         free(ios);
-    group->flushed = flush && !group->marker;
-    if (status == VDE_OK && group->flushed)
+    return status;
+}
+
+vde_status log_write_group(struct log *log, struct group *group)
+{
+    bool flush = needs_flush(log, group) && !group->marker && !(group->written && MUTATED(MUTATE_BESIDE_FLUSH));
+    vde_status status = group->written ? VDE_OK : log_write_frame(log, group, NULL, 0); /* a failure poisons */
+    group->flushed = flush;
+    if (status == VDE_OK && flush)
         status = log->device->ops->flush(log->device);
     log->unflushed_marker = group->marker;
     return status;
@@ -131,9 +148,10 @@ void log_retain(struct log *log, uint64_t retained)
 void log_status(struct log *log, struct log_status *ret_status)
 {
     lock_take(&log->lock);
+    const struct group *first = log->queue_head, *open = first && first->written ? first->next : first;
     *ret_status = (struct log_status){log->ring_bytes, log->head,          log->retained, log->groups,
-                                      log->flushes,    log->bytes_written, log->queue_head && log->queue_head->count > 0,
-                                      log->queue_head && log->queue_head->next};
+                                      log->flushes,    log->bytes_written, first && first->count > 0,
+                                      open && open->next};
     lock_drop(&log->lock);
 }
 

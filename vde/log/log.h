@@ -5,6 +5,7 @@
  * frame, writes it on its own thread, wakes the others. One group is in flight at a time.
  *
  *     appended (LSN taken) -> sealed -> written -> durable: durable_lsn moves, waiters return
+ *     (written beside its data -> appended) ---^
  *                                    \-> failed: poison; waiters of that group COMMIT_UNKNOWN, of later ones POISONED
  *
  * Invariants: LSNs of frames are contiguous; a frame's flushed_through is durable_lsn when it was sealed; the ring never
@@ -53,6 +54,15 @@ struct lock *log_gate(struct log *log);
 vde_status log_prepare(struct log *log, size_t ops_size);
 void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t count, uint64_t time_us,
                 enum log_payload payload, uint64_t *ret_lsn);
+
+/* Write a record at the same time as the data that it names, if nothing else waits or is under way; in place of log_prepare()
+ * and log_append(). Under the gate, which it keeps meanwhile. VDE_OK: all of it is written, nothing flushed; the record,
+ * which has log_last_lsn() + 1, is to be applied and then made known by log_append_beside(). Else nothing of it happened -
+ * BUSY (without detail): write the data first and append; NOMEM; POISONED; what the device says: the record was erased -
+ * or, COMMIT_UNKNOWN, the log is poisoned. */
+vde_status log_write_beside(struct log *log, const void *ops, size_t ops_size, uint32_t count, uint64_t time_us,
+                            const struct vde_io *data, size_t data_count);
+void log_append_beside(struct log *log, uint64_t *ret_lsn);
 
 uint64_t log_last_lsn(const struct log *log);    /* appended */
 uint64_t log_durable_lsn(const struct log *log); /* the visibility watermark */

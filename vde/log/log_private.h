@@ -3,6 +3,7 @@
 #ifndef VDE_LOG_LOG_PRIVATE_H
 #define VDE_LOG_LOG_PRIVATE_H
 
+#include "base/checked.h"
 #include "base/lock.h"
 #include "log/log.h"
 
@@ -20,6 +21,7 @@ struct group {
     bool flush;           /* DSYNC is not enough */
     bool cut;             /* a checkpoint's log begins behind this group */
     bool marker;
+    bool written;         /* beside its data, see beside.c: only the flush is left */
     bool flushed;         /* a device flush followed the write */
     unsigned waiters;
     uint64_t position, chain;
@@ -56,6 +58,16 @@ struct log {
     uint64_t groups, flushes, bytes_written;
 };
 
+static inline uint64_t log_group_bytes(size_t size)
+{
+    return round_up(size, BLOCK_BYTES);
+}
+/* A buffer from the free list or fresh, and back. Lock held. */
+uint8_t *log_buffer_take(struct log *log, size_t capacity);
+void log_buffer_give(struct log *log, struct group *group);
+
 /* Write a sealed group: frame header, device writes, flush if needed. The leader only. */
 vde_status log_write_group(struct log *log, struct group *group);
+/* Only the frame, together with `data_count` more requests, in any order. COMMIT_UNKNOWN: the frame itself failed. */
+vde_status log_write_frame(struct log *log, struct group *group, const struct vde_io *data, size_t data_count);
 #endif

@@ -106,7 +106,18 @@ static void patch_times(vde_txn *txn, uint64_t time_us)
         memcpy(txn->ops + txn->patches[i], &time, sizeof time);
 }
 
-/* Gate held. TIMED_OUT: the ring is full. */
+/* Room in the log; or, while data is still to be written, the record in the log with it. UNSUPPORTED: not now. */
+static vde_status prepare_log(vde_txn *txn, uint64_t time_us)
+{
+    struct log *log = txn->image->log;
+    if (txn->data_count == 0)
+        return log_prepare(log, txn->ops_size);
+    vde_status status = log_write_beside(log, txn->ops, txn->ops_size, txn->count, time_us, txn->data, txn->data_count);
+    txn->submitted = status == VDE_COMMIT_UNKNOWN; /* what it allocated may be in use */
+    return status == VDE_BUSY ? VDE_UNSUPPORTED : status;
+}
+
+/* Gate held. TIMED_OUT: the ring is full; UNSUPPORTED: the data must be written first. */
 static vde_status submit_once(vde_txn *txn, const struct op_sizes *sizes, struct vde_commit *ret_commit)
 {
     struct vde_image *image = txn->image;
@@ -117,19 +128,23 @@ static vde_status submit_once(vde_txn *txn, const struct op_sizes *sizes, struct
         return VDE_TIMED_OUT; /* over the budget: as if the ring were full */
     VDE_TRY(overlay_reserve(overlay, sizes->entries, sizes->bytes));
     VDE_TRY(reserve_space(txn, sizes, &blocks));
-    vde_status status = log_prepare(image->log, txn->ops_size);
+    uint64_t time_us = max_u64(max_u64(image_now_us(image), image->last_time_us + 1), txn->min_time_us);
+    patch_times(txn, time_us);
+    vde_status status = prepare_log(txn, time_us);
     if (status != VDE_OK) {
         space_unreserve(image->space, blocks);
         return status;
     }
-    uint64_t time_us = max_u64(max_u64(image_now_us(image), image->last_time_us + 1), txn->min_time_us);
-    patch_times(txn, time_us);
     enum log_payload payload = LOG_PAYLOAD_NONE;
     if (txn->data_bytes > 0 && !MUTATED(MUTATE_DATA_FLUSH))
         payload = txn->data_bytes > FLUSH_FIRST_BYTES ? LOG_PAYLOAD_FLUSHED : LOG_PAYLOAD_UNFLUSHED;
     /* From here on only success or poison. Applied first: whoever sees the LSN finds the record whole. */
     apply_ops(image, overlay, log_last_lsn(image->log) + 1, txn->ops, txn->count);
-    log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, payload, &lsn);
+    if (txn->data_count > 0)
+        log_append_beside(image->log, &lsn);
+    else
+        log_append(image->log, txn->ops, txn->ops_size, txn->count, time_us, payload, &lsn);
+    txn->data_count = 0;
     if (!txn->lazy)
         atomic_store_explicit(&image->eager_lsn, lsn, memory_order_relaxed);
     image->last_time_us = time_us;
@@ -139,6 +154,13 @@ static vde_status submit_once(vde_txn *txn, const struct op_sizes *sizes, struct
     txn->submitted = true;
     *ret_commit = (struct vde_commit){lsn, time_us};
     return VDE_OK;
+}
+
+static vde_status write_data(vde_txn *txn)
+{
+    size_t count = txn->data_count;
+    txn->data_count = 0;
+    return txn->image->device->ops->run(txn->image->device, txn->data, count);
 }
 
 static vde_status flush_data(vde_txn *txn)
@@ -176,6 +198,10 @@ vde_status vde_txn_submit(vde_txn *txn, struct vde_commit *ret_commit)
             error_save(&error);
             VDE_TRY(checkpoint_run(image, 0));
             error_restore(&error);
+            continue;
+        }
+        if (status == VDE_UNSUPPORTED && txn->data_count > 0) {
+            VDE_TRY(write_data(txn));
             continue;
         }
         if (status == VDE_TIMED_OUT) { /* the ring is full: a checkpoint makes room, a second one if two are kept */

@@ -36,6 +36,7 @@ void txn_reset(vde_txn *txn)
     txn->expected_count = 0;
     txn->run_blocks = txn->data_bytes = txn->min_time_us = 0;
     txn->frees = txn->submitted = txn->lazy = false;
+    txn->data_count = 0;
 }
 
 void vde_txn_destroy(vde_txn *txn)

@@ -54,6 +54,8 @@ struct vde_txn {
     uint64_t min_time_us;
     bool frees, submitted;
     bool lazy;              /* data of a volume that nobody waits for: background.c need not hurry */
+    struct vde_io *data;    /* not written yet, borrowed: submit does it, at the same time as the record if it can */
+    size_t data_count;
 };
 
 /* Forget everything and keep the memory, for the next one. What was allocated and never submitted is given back. */
