@@ -183,7 +183,10 @@ Test(beside, only_a_write_that_a_flush_is_expected_after)
     OK(put(3, 13, 0));
     shim.together = 0;
     OK(put(4, 14, 0)); /* a second one without flush */
+    before = counts();
     OK(vde_volume_flush(volume));
+    after = counts();
+    cr_assert(after.writes == before.writes + 1 && after.flushes == before.flushes + 1, "one flush for both");
     OK(put(5, 15, 0));
     cr_assert_eq(shim.together, 1);
     struct vde_device *left = after_cut(SIMULATED_NONE);

@@ -99,6 +99,7 @@ void log_append_beside(struct log *log, uint64_t *ret_lsn)
     *ret_lsn = group->last_lsn;
     group->written = true;
     log->head += log_group_bytes(group->size);
+    log->chain = group->chain;
     log->in_flight = NULL;
     log->leader = false;
     atomic_store_explicit(&log->last_lsn, group->last_lsn, memory_order_release);

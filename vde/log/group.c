@@ -118,12 +118,24 @@ void log_append(struct log *log, const void *ops, size_t ops_size, uint32_t coun
     *ret_lsn = lsn;
 }
 
+/* Is all that waits written already, so that nobody can join it? Lock held. */
+static bool only_written(const struct log *log)
+{
+    const struct group *group = log->queue_head;
+    return group && group->written && (!group->next || group->next->count == 0);
+}
+
 /* Take the oldest group out of the queue for writing; NULL when there is none with records. Lock held. */
 static struct group *seal(struct log *log)
 {
     struct group *group = log->queue_head;
     if (!group || group->count == 0)
         return NULL;
+    if (group->written && !only_written(log)) { /* one flush for both */
+        group->next->before = group;
+        group->next->flush = true;
+        group = group->next;
+    }
     log->queue_head = group->next;
     if (!log->queue_head)
         log->queue_tail = NULL;
@@ -138,6 +150,12 @@ static struct group *seal(struct log *log)
     return group;
 }
 
+static void release(struct group *group)
+{
+    atomic_store_explicit(&group->word, GROUP_DONE, memory_order_release);
+    futex_wake(&group->word, INT_MAX);
+}
+
 /* Fail everything that is queued: it was never handed to the device, unless it was written already. Lock held. */
 static void fail_queue(struct log *log)
 {
@@ -147,8 +165,7 @@ static void fail_queue(struct log *log)
         if (group->written)
             atomic_store(&log->unknown_through, group->last_lsn);
         log_buffer_give(log, group);
-        atomic_store_explicit(&group->word, GROUP_DONE, memory_order_release);
-        futex_wake(&group->word, INT_MAX);
+        release(group);
         group_unref(group);
         group = next;
     }
@@ -168,20 +185,32 @@ static void hand_over(struct group *group)
         }
 }
 
+/* Lock held. */
+static void settle(struct log *log, struct group *group, vde_status status)
+{
+    group->status = status == VDE_OK ? VDE_OK : VDE_COMMIT_UNKNOWN;
+    if (status == VDE_OK && group->cut) {
+        log->cut_position = group->position + log_group_bytes(group->size);
+        log->cut_chain = group->chain;
+    }
+    log->groups++;
+    log->flushes += group->flushed;
+    log->bytes_written += log_group_bytes(group->size);
+    log_buffer_give(log, group);
+}
+
 /* The group is on the medium, or not: publish the outcome and hand over. */
 static void finish(struct log *log, struct group *group, vde_status status)
 {
-    struct group *next_leader = NULL;
+    struct group *next_leader = NULL, *before = group->before;
     lock_take(&log->lock);
     if (atomic_load_explicit(&log->poisoned, memory_order_relaxed) && status == VDE_OK)
         status = VDE_COMMIT_UNKNOWN;
-    group->status = status == VDE_OK ? VDE_OK : VDE_COMMIT_UNKNOWN;
+    if (before)
+        settle(log, before, status);
+    settle(log, group, status);
     if (status == VDE_OK) {
         log->chain = group->chain;
-        if (group->cut) {
-            log->cut_position = log->head;
-            log->cut_chain = log->chain;
-        }
         atomic_store_explicit(&log->durable_lsn, group->last_lsn, memory_order_release);
     } else if (!MUTATED(MUTATE_FLUSH_RETRY)) {
         atomic_store(&log->unknown_through, group->last_lsn);
@@ -189,10 +218,6 @@ static void finish(struct log *log, struct group *group, vde_status status)
         fail_queue(log);
     }
     log->in_flight = NULL;
-    log->groups++;
-    log->flushes += group->flushed;
-    log->bytes_written += log_group_bytes(group->size);
-    log_buffer_give(log, group);
     /* The oldest group may have no waiter, being submitted asynchronously: then who waits for a later one leads it. */
     for (next_leader = log->queue_head; next_leader && next_leader->waiters == 0;)
         next_leader = next_leader->next;
@@ -200,13 +225,16 @@ static void finish(struct log *log, struct group *group, vde_status status)
     if (next_leader)
         atomic_fetch_add_explicit(&next_leader->refs, 1, memory_order_relaxed);
     lock_drop(&log->lock);
-    atomic_store_explicit(&group->word, GROUP_DONE, memory_order_release);
-    futex_wake(&group->word, INT_MAX);
+    release(group);
+    if (before)
+        release(before);
     if (next_leader) {
         hand_over(next_leader);
         group_unref(next_leader);
     }
     group_unref(group);
+    if (before)
+        group_unref(before);
     if (log->on_durable)
         log->on_durable(log->on_durable_context);
 }
@@ -215,7 +243,7 @@ static void finish(struct log *log, struct group *group, vde_status status)
 static void lead(struct log *log)
 {
     lock_take(&log->lock);
-    struct group *group = log->queue_head && log->queue_head->written ? seal(log) : NULL; /* nobody can join it */
+    struct group *group = only_written(log) ? seal(log) : NULL;
     lock_drop(&log->lock);
     if (group) {
         finish(log, group, log_write_group(log, group));

@@ -22,6 +22,7 @@ struct group {
     bool cut;             /* a checkpoint's log begins behind this group */
     bool marker;
     bool written;         /* beside its data, see beside.c: only the flush is left */
+    struct group *before; /* such a one, which this one's flush covers */
     bool flushed;         /* a device flush followed the write */
     unsigned waiters;
     uint64_t position, chain;
