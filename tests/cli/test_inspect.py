@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looking at an image offline: dump, scrub, repair, and what an open that recovered something says."""
 
+import json
 import os
 import pathlib
 import random
@@ -396,6 +397,18 @@ class Volumes(InspectCase):
         with open(folder / "huge.raw", "rb") as file:
             self.assertEqual(file.read(4096).rstrip(b"\0"), b"small")
         self.assertEqual((folder / "zlast.raw").read_bytes().rstrip(b"\0"), b"last")
+
+    def test_rescue_of_maps(self):
+        self.rings()
+        folder, report = self.rescued()
+        maps = {item["name"]: item["path"] for item in report["items"] if item["kind"] == "map"}
+        self.assertEqual(report["maps"], sum(item["kind"] == "map" for item in report["items"]))
+        self.assertIn("lakehouse", maps)
+        records = {}
+        for line in (folder / maps["lakehouse"]).read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            records[bytes.fromhex(record["key"])] = record["value"] and bytes.fromhex(record["value"])
+        self.assertTrue(any(b"ns" in key for key in records), records)
 
     def test_rescue_refusals(self):
         self.run_fails(FAILED, "EXISTS", "rescue", self.image, str(self.folder), says="not empty")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_rescue.c -- vdectl rescue: salvage volumes, files and stream entries into a folder. */
+/* cmd_rescue.c -- vdectl rescue: salvage volumes, files, stream entries and maps into a folder. */
 #include "cli.h"
 #include "commands.h"
 
@@ -52,10 +52,9 @@ static void volume_path(const struct vde_rescue_item *item, bool again, char *pa
         snprintf(path + size, PATH_BYTES - size, ".raw");
 }
 
-static vde_status make_folders(struct rescue_run *run, uint64_t stream)
+static vde_status make_folders(struct rescue_run *run, const char *folder, uint64_t stream)
 {
     char text[64];
-    const char *folder = stream ? "streams" : "files";
     if (mkdirat(run->folder, folder, 0777) != 0 && errno != EEXIST)
         return failed(run, "mkdir");
     snprintf(text, sizeof text, "streams/%llu", (unsigned long long)stream);
@@ -87,11 +86,14 @@ static vde_status on_begin(void *context, const struct vde_rescue_item *item)
         volume_path(item, false, run->path);
     } else if (item->kind == VDE_RESCUE_FILE) {
         snprintf(run->path, sizeof run->path, "files/%llu", (unsigned long long)item->id);
-        status = make_folders(run, 0);
+        status = make_folders(run, "files", 0);
+    } else if (item->kind == VDE_RESCUE_MAP) {
+        snprintf(run->path, sizeof run->path, "maps/%llu.jsonl", (unsigned long long)item->id);
+        status = make_folders(run, "maps", 0);
     } else {
         snprintf(run->path, sizeof run->path, "streams/%llu/%llu.json", (unsigned long long)item->id,
                  (unsigned long long)item->number);
-        status = make_folders(run, item->id);
+        status = make_folders(run, "streams", item->id);
     }
     return status == VDE_OK ? create(run, item) : status;
 }
@@ -151,6 +153,42 @@ static vde_status on_data(void *context, uint64_t offset, const void *bytes, siz
     return VDE_OK;
 }
 
+static char *put_text(char *to, const char *text)
+{
+    size_t size = strlen(text);
+    memcpy(to, text, size);
+    return to + size;
+}
+
+static char *put_hex(char *to, const void *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *from = bytes;
+    for (size_t i = 0; i < size; i++) {
+        *to++ = digits[from[i] >> 4];
+        *to++ = digits[from[i] & 15];
+    }
+    return to;
+}
+
+/* One line: {"key": "...", "value": "..."}, in hexadecimal; null: removed, false: not readable. */
+static vde_status on_record(void *context, const struct vde_rescue_record *record)
+{
+    struct rescue_run *run = context;
+    char *line = malloc(2 * (record->key_size + record->value_size) + 64);
+    if (!line)
+        return vde_error_set(VDE_NOMEM, run->path, "", "");
+    char *at = put_hex(put_text(line, "{\"key\": \""), record->key, record->key_size);
+    at = put_text(at, "\", \"value\": ");
+    if (record->value)
+        at = put_text(put_hex(put_text(at, "\""), record->value, record->value_size), "\"}\n");
+    else
+        at = put_text(at, record->removed ? "null}\n" : "false}\n");
+    vde_status status = on_data(run, run->end, line, (size_t)(at - line));
+    free(line);
+    return status;
+}
+
 /* A thin volume may be longer than any file here can be: then only zeroes are cut off, if no data were. */
 static vde_status set_size(struct rescue_run *run, uint64_t size)
 {
@@ -182,12 +220,13 @@ static void print_missing(const struct rescue_run *run)
 
 static json_t *item_json(const struct rescue_run *run, const struct vde_rescue_item *item, bool complete)
 {
-    static const char *const kinds[] = {"volume", "file", "entry"};
+    static const char *const kinds[] = {"volume", "file", "entry", "map"};
     json_t *object = json_object();
     json_put(object, "kind", json_str(kinds[item->kind]));
     json_put(object, "id", json_u64(item->id));
     json_put(object, "number", item->kind == VDE_RESCUE_ENTRY ? json_u64(item->number) : json_null());
     json_put(object, "path", json_str(run->path));
+    json_put(object, "name", item->name[0] ? json_str(item->name) : json_null());
     json_put(object, "complete", json_boolean(complete));
     json_put(object, "loose", json_boolean(item->loose));
     json_put(object, "size_bytes", item->size_bytes ? json_u64(item->size_bytes) : json_null());
@@ -268,9 +307,9 @@ static void print_summary(const struct rescue_run *run)
             out_field("", WIDTH, "there was a later state, of which not all is left");
         out_field("nodes", WIDTH, "%llu, %llu log records on top", (unsigned long long)s->nodes,
                   (unsigned long long)s->log_records);
-        out_field("result", WIDTH, "%llu volumes, %llu files, %llu entries; %llu not complete",
+        out_field("result", WIDTH, "%llu volumes, %llu files, %llu entries, %llu maps; %llu not complete",
                   (unsigned long long)s->volumes, (unsigned long long)s->files, (unsigned long long)s->entries,
-                  (unsigned long long)(s->incomplete + run->cut));
+                  (unsigned long long)s->maps, (unsigned long long)(s->incomplete + run->cut));
         return;
     }
     json_t *object = json_object();
@@ -286,6 +325,7 @@ static void print_summary(const struct rescue_run *run)
     json_put(object, "volumes", json_u64(s->volumes));
     json_put(object, "files", json_u64(s->files));
     json_put(object, "entries", json_u64(s->entries));
+    json_put(object, "maps", json_u64(s->maps));
     json_put(object, "incomplete", json_u64(s->incomplete + run->cut));
     json_put(object, "items", json_incref(run->items));
     json_print(object);
@@ -294,7 +334,7 @@ static void print_summary(const struct rescue_run *run)
 static int run_rescue(struct cli *cli)
 {
     struct rescue_run run = {.cli = cli, .folder = -1, .fd = -1, .items = json_array(),
-                             .sink = {on_begin, on_data, on_missing, on_end, on_progress, NULL}};
+                             .sink = {on_begin, on_data, on_missing, on_end, on_progress, NULL, on_record}};
     run.sink.context = &run;
     int result = open_folder(&run, cli->args[0]);
     if (result == CLI_DONE) {
@@ -316,12 +356,16 @@ static int run_rescue(struct cli *cli)
 const struct cli_command cmd_rescue = {
     .verb = "rescue",
     .arguments = "DIR",
-    .summary = "salvage volumes, files and stream entries into a folder when superblocks or trees are gone",
+    .summary = "salvage volumes, files, stream entries and maps into a folder when superblocks or trees are gone",
     .flags = CLI_IMAGE | CLI_OPENS | CLI_SIZES,
     .min_args = 1,
     .max_args = 1,
     .notes = "Volumes become DIR/NAME.raw (DIR/NAME-ID.raw where names differ only in what no file name may hold), files\n"
-             "DIR/files/ID, entries DIR/streams/ID/NUMBER.json. Reads the whole device, writes nothing to it. What fails its checksum is left\n"
-             "out and told. Exit status 5 when something is not complete.",
+             "DIR/files/ID, entries DIR/streams/ID/NUMBER.json, key-value datasets DIR/maps/ID.jsonl: a line\n"
+             "{\"key\": HEX, \"value\": HEX} for each record. Of several lines with one key the last counts; the value null\n"
+             "says that the key was removed, false that its value can't be read. The log of a table is the stream that its\n"
+             "record in the map \"lakehouse\" names; its state follows from the log. Snapshots are not salvaged.\n"
+             "Reads the whole device, writes nothing to it. What fails its checksum is left out and told. Exit status 5 when\n"
+             "something is not complete.",
     .run = run_rescue,
 };

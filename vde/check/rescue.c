@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/checksum.h"
+#include "base/compress.h"
 #include "base/fail.h"
 
 vde_status rescue_grow(void **array, size_t *capacity, size_t count, size_t size)
@@ -47,6 +49,7 @@ vde_status rescue_end(struct rescue *r)
     r->summary.volumes += r->item.kind == VDE_RESCUE_VOLUME;
     r->summary.files += r->item.kind == VDE_RESCUE_FILE;
     r->summary.entries += r->item.kind == VDE_RESCUE_ENTRY;
+    r->summary.maps += r->item.kind == VDE_RESCUE_MAP;
     r->summary.incomplete += r->item.missing_bytes || r->item.gaps || r->item.loose;
     return r->sink->end(r->sink->context, &r->item);
 }
@@ -60,6 +63,56 @@ vde_status rescue_read(struct rescue *r, uint64_t address, uint64_t blocks, bool
     vde_status status = source_read(&r->source, address, r->buffer, blocks);
     *ret_good = status == VDE_OK;
     return status == VDE_IO ? VDE_OK : status;
+}
+
+vde_status rescue_extent(struct rescue *r, struct ptr p, bool *ret_good)
+{
+    VDE_TRY(rescue_read(r, p.address, p.blocks, ret_good));
+    *ret_good = *ret_good && p.bytes <= (uint64_t)p.blocks * BLOCK_BYTES &&
+                checksum(r->buffer, p.bytes, r->source.seed ^ p.address) == p.checksum;
+    return VDE_OK;
+}
+
+static vde_status gather(struct rescue *r, const uint8_t *value, uint8_t *stored, size_t size, bool *ret_good)
+{
+    size_t done = 0;
+    for (unsigned i = 0; i < value_extents(VALUE_SPILLED, value); i++) {
+        struct ptr p = value_extent(VALUE_SPILLED, value, i);
+        VDE_TRY(rescue_extent(r, p, ret_good));
+        if (!*ret_good || p.bytes > size - done) {
+            *ret_good = false;
+            return VDE_OK;
+        }
+        memcpy(stored + done, r->buffer, p.bytes);
+        done += p.bytes;
+    }
+    *ret_good = done == size;
+    return VDE_OK;
+}
+
+vde_status rescue_spilled(struct rescue *r, const struct op *op, uint8_t **ret_bytes, size_t *ret_size)
+{
+    struct disk_spill spill;
+    *ret_bytes = NULL;
+    *ret_size = 0;
+    if (value_verify(VALUE_SPILLED, op->value, op->value_size, r->source.device_blocks, "value") != VDE_OK)
+        return VDE_OK;
+    memcpy(&spill, op->value, sizeof spill);
+    size_t raw = le64_get(spill.raw_bytes), size = le64_get(spill.stored_bytes);
+    uint8_t *stored = malloc(size), *bytes = spill.compression ? malloc(raw) : NULL;
+    bool good = false;
+    vde_status status = stored && (bytes || !spill.compression) ? gather(r, op->value, stored, size, &good)
+                                                                : fail_nomem("rescue");
+    if (good && bytes)
+        good = compress_unpack(bytes, raw, stored, size, "value") == VDE_OK;
+    *ret_size = raw;
+    if (status == VDE_OK && good)
+        *ret_bytes = bytes ? bytes : stored;
+    if (*ret_bytes != stored)
+        free(stored);
+    if (*ret_bytes != bytes)
+        free(bytes);
+    return status;
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------ */
@@ -78,7 +131,8 @@ static vde_status run(struct rescue *r)
     VDE_TRY(rescue_count_log(r));
     VDE_TRY(rescue_volumes(r));
     VDE_TRY(rescue_files(r));
-    return rescue_streams(r);
+    VDE_TRY(rescue_streams(r));
+    return rescue_maps(r);
 }
 
 static vde_status finish(struct rescue *r, vde_status status, struct vde_rescue_summary *ret_summary)

@@ -22,8 +22,9 @@ struct found_dataset {
     uint64_t id, tree, size_bytes, lsn; /* lsn: birth of the leaf that told of it */
     struct tree_root root;
     bool volume, has_root, dropped;
-    char name[DATASET_NAME_MAX + 1];    /* volumes: without the prefix */
+    char name[DATASET_NAME_MAX + 1];    /* volumes: without the prefix; maps: as their record says */
 };
+#define LABELS_MAX 64u
 struct rescue {
     struct source source;
     const struct vde_rescue_sink *sink;
@@ -32,6 +33,8 @@ struct rescue {
     size_t node_count, node_capacity;
     struct found_frame *frames;         /* in order of LSN, those that count */
     size_t frame_count, frame_capacity;
+    uint64_t labels[LABELS_MAX];        /* blocks that look like one */
+    unsigned label_count;
     struct found_dataset *datasets;
     size_t dataset_count, dataset_capacity;
     struct vde_rescue_item item;        /* at hand */
@@ -66,6 +69,7 @@ vde_status rescue_whole(struct rescue *r, uint64_t tree, const struct tree_root 
 vde_status rescue_volumes(struct rescue *r);
 vde_status rescue_files(struct rescue *r);
 vde_status rescue_streams(struct rescue *r);
+vde_status rescue_maps(struct rescue *r);
 
 /* Begin and end an item; `data` and `missing` keep its account. */
 vde_status rescue_begin(struct rescue *r, const struct vde_rescue_item *item);
@@ -74,4 +78,8 @@ vde_status rescue_missing(struct rescue *r, uint64_t offset, uint64_t size, cons
 vde_status rescue_end(struct rescue *r);
 /* Read a run of blocks into r->buffer; *ret_good false: the device can't, or it lies outside. */
 vde_status rescue_read(struct rescue *r, uint64_t address, uint64_t blocks, bool *ret_good);
+/* The same, and verify the content of an extent. */
+vde_status rescue_extent(struct rescue *r, struct ptr p, bool *ret_good);
+/* A value out of line: malloc'd *ret_bytes, NULL when it can't be read; its size as far as it is known. */
+vde_status rescue_spilled(struct rescue *r, const struct op *op, uint8_t **ret_bytes, size_t *ret_size);
 #endif

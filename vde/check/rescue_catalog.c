@@ -41,6 +41,8 @@ static vde_status take_dataset(struct rescue *r, const struct node_record *recor
     d->root = found.root;
     d->has_root = true;
     d->volume |= found.kind == DATASET_KIND_VOLUME;
+    if (!d->volume)
+        memcpy(d->name, found.name, sizeof found.name);
     return VDE_OK;
 }
 

@@ -16,6 +16,8 @@
 static vde_status look_at(struct rescue *r, const uint8_t *block, uint64_t address)
 {
     struct disk_node node;
+    if (memcmp(block, LABEL_MAGIC, 8) == 0 && r->label_count < LABELS_MAX)
+        r->labels[r->label_count++] = address;
     memcpy(&node, block, sizeof node);
     if (le32_get(node.magic) != NODE_MAGIC || le64_get(node.address) != address || node.level > TREE_LEVEL_MAX)
         return VDE_OK;
@@ -231,11 +233,30 @@ vde_status rescue_count_log(struct rescue *r)
 
 /* --- all of it ------------------------------------------------------------------------------------------------------ */
 
-/* Without a label the geometry is that of an image formatted to the device's size; nodes do not depend on it. */
+/* A label anywhere, of the image that most nodes are of: where the copies of growths are only superblocks tell. */
+static vde_status find_label(struct rescue *r)
+{
+    uint64_t seed = vote(r);
+    for (unsigned i = 0; i < r->label_count && !r->source.has_label; i++) {
+        struct label label;
+        VDE_TRY(source_read(&r->source, r->labels[i], r->buffer, 1));
+        const struct disk_label *disk = (const struct disk_label *)(const void *)r->buffer;
+        if (label_decode(disk, r->source.device_blocks, "label", &label) == VDE_OK && image_seed(label.uuid) == seed)
+            VDE_TRY(source_adopt(&r->source, &label));
+    }
+    r->summary.label = r->source.has_label;
+    r->summary.superblock = r->source.has_superblock;
+    r->source.seed = seed;
+    return VDE_OK;
+}
+
+/* Without a label the geometry is that of an image formatted to the device's size, for the log; anything may be heap. */
 static vde_status guess_label(struct rescue *r)
 {
-    r->source.seed = vote(r);
-    vde_status status = layout_compute(r->source.device_blocks * BLOCK_BYTES, 0, &r->source.label.layout);
+    struct layout *layout = &r->source.label.layout;
+    vde_status status = layout_compute(r->source.device_blocks * BLOCK_BYTES, 0, layout);
+    layout->growth[0].heap = (struct region){REGION_HEAP, RESERVED_BLOCKS, r->source.device_blocks - RESERVED_BLOCKS};
+    layout->growths = 1;
     return status == VDE_INVAL ? fail_corrupt("device|%llu blocks|the size of an image",
                                               (unsigned long long)r->source.device_blocks) : status;
 }
@@ -258,6 +279,8 @@ vde_status rescue_scan(struct rescue *r)
         if (r->sink->progress)
             r->sink->progress(r->sink->context, at * BLOCK_BYTES, r->source.device_blocks * BLOCK_BYTES);
     }
+    if (r->node_count && !r->source.has_label)
+        VDE_TRY(find_label(r));
     if (r->node_count && !r->source.has_label)
         VDE_TRY(guess_label(r));
     assume_growth(r);

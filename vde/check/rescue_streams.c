@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/checked.h"
-#include "base/checksum.h"
 #include "base/compress.h"
 #include "base/fail.h"
 #include "check/rescue.h"
@@ -30,51 +29,18 @@ static vde_status hand_out(struct streams *s, uint64_t stream, uint64_t number, 
     return rescue_end(s->r);
 }
 
-/* `size` bytes of an extent into r->buffer. */
-static vde_status read_extent(struct streams *s, struct ptr p, bool *ret_good)
-{
-    VDE_TRY(rescue_read(s->r, p.address, p.blocks, ret_good));
-    *ret_good = *ret_good && p.bytes <= (uint64_t)p.blocks * BLOCK_BYTES &&
-                checksum(s->r->buffer, p.bytes, s->r->source.seed ^ p.address) == p.checksum;
-    return VDE_OK;
-}
-
 /* --- values of their own -------------------------------------------------------------------------------------------- */
-
-static vde_status gather(struct streams *s, const uint8_t *value, uint8_t *stored, size_t size, bool *ret_good)
-{
-    size_t done = 0;
-    for (unsigned i = 0; i < value_extents(VALUE_SPILLED, value); i++) {
-        struct ptr p = value_extent(VALUE_SPILLED, value, i);
-        VDE_TRY(read_extent(s, p, ret_good));
-        if (!*ret_good || p.bytes > size - done)
-            return VDE_OK;
-        memcpy(stored + done, s->r->buffer, p.bytes);
-        done += p.bytes;
-    }
-    *ret_good = done == size;
-    return VDE_OK;
-}
 
 static vde_status big_entry(struct streams *s, uint64_t stream, uint64_t number, const struct op *op)
 {
-    struct disk_spill spill;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
     if (op->kind == VALUE_INLINE)
         return hand_out(s, stream, number, 0, 0, op->value, op->value_size);
-    if (op->kind != VALUE_SPILLED ||
-        value_verify(VALUE_SPILLED, op->value, op->value_size, s->r->source.device_blocks, "entry") != VDE_OK)
+    if (op->kind != VALUE_SPILLED)
         return VDE_OK;
-    memcpy(&spill, op->value, sizeof spill);
-    size_t raw = le64_get(spill.raw_bytes), size = le64_get(spill.stored_bytes);
-    uint8_t *stored = malloc(size), *bytes = spill.compression ? malloc(raw) : NULL;
-    bool good = false;
-    vde_status status = stored && (bytes || !spill.compression) ? gather(s, op->value, stored, size, &good)
-                                                                : fail_nomem("rescue");
-    if (good && bytes)
-        good = compress_unpack(bytes, raw, stored, size, "entry") == VDE_OK;
-    if (status == VDE_OK)
-        status = hand_out(s, stream, number, 0, 0, good ? bytes ? bytes : stored : NULL, raw);
-    free(stored);
+    VDE_TRY(rescue_spilled(s->r, op, &bytes, &size));
+    vde_status status = hand_out(s, stream, number, 0, 0, bytes, size);
     free(bytes);
     return status;
 }
@@ -146,7 +112,7 @@ static vde_status on_record(void *context, const struct node_record *r)
     memcpy(&disk, r->value, sizeof disk);
     memcpy(&batch, r->value + sizeof disk, sizeof batch);
     struct ptr p = ptr_get(&disk);
-    VDE_TRY(read_extent(s, p, &good));
+    VDE_TRY(rescue_extent(s->r, p, &good));
     return good ? unpack(s, stream, number, &batch, s->r->buffer, p.bytes)
                 : lost_batch(s, stream, number, le32_get(batch.count));
 }

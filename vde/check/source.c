@@ -124,6 +124,15 @@ static vde_status adopt_size(struct source *source)
     return status;
 }
 
+vde_status source_adopt(struct source *source, const struct label *label)
+{
+    source->label = *label;
+    source->has_label = true;
+    source->seed = image_seed(label->uuid);
+    VDE_TRY(read_superblocks(source));
+    return adopt_size(source);
+}
+
 vde_status source_init(struct source *source, struct vde_device *device)
 {
     struct vde_device_info info;

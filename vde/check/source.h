@@ -25,6 +25,8 @@ struct source {
 vde_status source_init(struct source *source, struct vde_device *device);
 /* The same on a path, with a shared or (`writes`) exclusive lock. */
 vde_status source_open(struct source *source, const char *path, const char *backend, bool writes);
+/* Go on with a label that was found elsewhere, and with the superblocks that it leads to. */
+vde_status source_adopt(struct source *source, const struct label *label);
 void source_close(struct source *source);
 /* CORRUPT unless label and superblock are there. */
 vde_status source_expect(const struct source *source);

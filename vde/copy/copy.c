@@ -122,6 +122,7 @@ static vde_status verify(struct copy *copy)
     struct verification v = {.copy = copy};
     struct vde_check_opts opts = VDE_CHECK_OPTS_INIT;
     struct sealed sealed;
+    opts.flags = VDE_CHECK_DATA | VDE_CHECK_SCRUB;
     opts.finding = on_finding;
     opts.progress = on_progress;
     opts.context = &v;
@@ -130,19 +131,24 @@ static vde_status verify(struct copy *copy)
     if (copy->result.check.findings == 0 || (copy->opts.flags & VDE_COPY_DAMAGED))
         return VDE_OK;
     error_restore(&v.first);
-    return VDE_CORRUPT;
+    return v.first.status;
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------ */
 
-/* The log is empty, so its oldest frame that is needed is the next one. */
-static vde_status write_superblock(struct copy *copy)
+/* The log is empty, so its oldest frame that is needed is the next one. The slots of the checkpoints before are filled, too: all
+ * tell of the one state. */
+static vde_status write_superblocks(struct copy *copy)
 {
     struct superblock sb = copy->sb;
     sb.log_previous = sb.log_start;
     sb.autoclear = FEATURE_AUTOCLEAR_CLEAN;
     VDE_TRY(copy->target->ops->flush(copy->target));
-    return superblocks_write(copy->target, &copy->label, &sb);
+    for (uint64_t before = min_u64(copy->sb.sequence, RING_SLOTS); before-- > 0;) {
+        sb.sequence = copy->sb.sequence - before;
+        VDE_TRY(superblocks_write(copy->target, &copy->label, &sb));
+    }
+    return VDE_OK;
 }
 
 /* Size of the copy: what is wanted, else the image's, cut to what a device has. */
@@ -162,7 +168,7 @@ static vde_status copy_all(struct copy *copy)
     else
         VDE_TRY(vde_image_checkpoint(copy->image));
     VDE_TRY(alike ? copy_alike(copy) : copy_elsewhere(copy, bytes));
-    VDE_TRY(write_superblock(copy));
+    VDE_TRY(write_superblocks(copy));
     VDE_TRY(label_copies_make(&copy->label, &copy->labels));
     VDE_TRY(verify(copy));
     VDE_TRY(label_copies_write(copy->target, &copy->labels));

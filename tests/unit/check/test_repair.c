@@ -2,6 +2,8 @@
 /* Repair: damage to whatever has a copy or can be made again is put right; other damage is left as it is. */
 #include <criterion/criterion.h>
 
+#include <vde/copy.h>
+
 #include "rich_image.h"
 
 static struct vde_device *device;
@@ -48,6 +50,7 @@ static void expect_working(struct vde_device *on, uint64_t block, uint32_t flags
     struct vde_check_summary summary;
     struct vde_check_opts opts = VDE_CHECK_OPTS_INIT;
     opts.flags = VDE_CHECK_DATA | flags;
+    opts.finding = print_finding;
     OK(vde_check_device(on, &opts, &summary));
     cr_assert_eq(summary.findings, 0, "block %llu", (unsigned long long)block);
     vde_image *image = open_quiet(on);
@@ -93,6 +96,39 @@ Test(repair, every_block_outside_of_log_and_heap_is_put_right)
 }
 
 /* Bitmaps are only made again when every tree can be walked. */
+/* Label A, or the copy at the end, gives back the others. */
+Test(repair, labels_of_an_image_that_grew)
+{
+    struct vde_device *large;
+    vde_image *image = open_quiet(device);
+    OK(simulated_create(3 * RICH_BYTES, 5, 0, &large));
+    OK(vde_image_copy_device(image, large, NULL, NULL));
+    OK(vde_image_close(image));
+    image = open_quiet(large);
+    OK(vde_image_grow(image, 2 * RICH_BYTES));
+    OK(vde_image_grow(image, 3 * RICH_BYTES));
+    OK(vde_image_close(image));
+    struct layout layout;
+    rich_head(large, &label, &sb);
+    OK(superblock_layout(&sb, &label.layout, &layout));
+    const uint64_t labels[] = {LABEL_BLOCK, layout_region(&layout, REGION_LABEL_B)->block, layout.growth[0].label.block,
+                               layout.growth[1].label.block};
+    for (unsigned set = 1; set < 15; set++) {
+        struct vde_device *broken;
+        if ((set & 9) == 9)
+            continue; /* neither A nor the one at the end: nothing tells where the others are, which is for the rescue */
+        OK(simulated_clone(large, &broken));
+        for (unsigned i = 0; i < 4; i++)
+            if (set >> i & 1)
+                blot(broken, labels[i]);
+        repair(broken, VDE_REPAIR_APPLY);
+        cr_assert_eq(repair(broken, 0).planned, 0, "labels %x", set);
+        expect_working(broken, set, VDE_CHECK_SCRUB);
+        close_device(broken);
+    }
+    close_device(large);
+}
+
 Test(repair, what_nothing_proves_is_left_alone)
 {
     struct simulated_counts before, after;

@@ -3,6 +3,8 @@
  * missing at all. */
 #include <criterion/criterion.h>
 
+#include <vde/copy.h>
+
 #include "rich_image.h"
 
 #define ITEMS_MAX 64
@@ -82,6 +84,21 @@ static vde_status on_end(void *context, const struct vde_rescue_item *item)
     return VDE_OK;
 }
 
+/* The map of the image has one key; its last value counts. */
+static vde_status on_record(void *context, const struct vde_rescue_record *record)
+{
+    struct haul *haul = context;
+    struct item *to = &haul->items[haul->count - 1];
+    cr_assert_eq(to->kind, VDE_RESCUE_MAP);
+    memset(to->bytes, 0, RICH_VOLUME_BYTES);
+    if (!record->value)
+        return VDE_OK;
+    cr_assert(record->key_size == 3 && memcmp(record->key, "key", 3) == 0);
+    memcpy(to->bytes, record->value, record->value_size);
+    to->end = record->value_size;
+    return VDE_OK;
+}
+
 static void drop(struct haul *haul)
 {
     for (size_t i = 0; i < haul->count; i++)
@@ -92,7 +109,7 @@ static void drop(struct haul *haul)
 static struct haul *rescue(struct vde_device *from, vde_status *ret_status)
 {
     struct haul *haul = calloc(1, sizeof *haul);
-    struct vde_rescue_sink sink = {on_begin, on_data, on_missing, on_end, NULL, haul};
+    struct vde_rescue_sink sink = {on_begin, on_data, on_missing, on_end, NULL, haul, on_record};
     *ret_status = vde_rescue_device(from, &sink, &haul->summary);
     return haul;
 }
@@ -144,6 +161,7 @@ Test(rescue, of_a_whole_image_everything_comes)
     cr_assert_eq(haul->summary.files, 3);
     cr_assert_eq(haul->summary.entries, 6);
     cr_assert_eq(haul->summary.incomplete, 0);
+    cr_assert_eq(haul->summary.maps, 1);
     vde_image *image = open_flags(device, VDE_OPEN_READ_ONLY);
     for (size_t i = 0; i < haul->count; i++) {
         const struct item *item = &haul->items[i];
@@ -154,6 +172,12 @@ Test(rescue, of_a_whole_image_everything_comes)
             OK(vde_volume_read(volume, bytes, RICH_VOLUME_BYTES, 0));
             vde_volume_close(volume);
             cr_assert_eq(memcmp(bytes, item->bytes, RICH_VOLUME_BYTES), 0, "%s", item->name);
+        }
+        if (item->kind == VDE_RESCUE_MAP) {
+            rich_bytes(bytes, 20000, 102, false);
+            cr_assert_str_eq(item->name, "map");
+            cr_assert_eq(item->end, 20000);
+            cr_assert_eq(memcmp(bytes, item->bytes, RICH_VOLUME_BYTES), 0);
         }
         free(bytes);
     }
@@ -207,6 +231,74 @@ Test(rescue, what_is_handed_out_as_whole_is_right_whatever_is_damaged)
         OK(simulated_poke(device, block * BLOCK_BYTES, saved, BLOCK_BYTES));
     }
     cr_assert_gt(incomplete, 20);
+    drop(good);
+}
+
+/* What is only in the log, removed keys, and small values. */
+Test(rescue, maps_as_the_log_leaves_them)
+{
+    vde_status status;
+    struct vde_device *crashed;
+    vde_image *image = open_quiet(device);
+    uint64_t id;
+    OK(find_name(image, "map", &id));
+    put_text(image, id, "key", "later");
+    OK(simulated_clone(device, &crashed));
+    struct haul *haul = rescue(crashed, &status);
+    OK(status);
+    struct item wanted = {.kind = VDE_RESCUE_MAP, .id = id};
+    const struct item *map = find(haul, &wanted);
+    cr_assert_eq(map->end, 5);
+    cr_assert_eq(memcmp(map->bytes, "later", 6), 0);
+    drop(haul);
+    close_device(crashed);
+    delete_key(image, id, "key");
+    OK(simulated_clone(device, &crashed));
+    haul = rescue(crashed, &status);
+    OK(status);
+    cr_assert_eq(find(haul, &wanted)->bytes[0], 0);
+    drop(haul);
+    close_device(crashed);
+    OK(vde_image_close(image));
+}
+
+/* Every label of an image that grew, and all of them. */
+Test(rescue, of_an_image_that_grew_whatever_label_is_left)
+{
+    vde_status status;
+    struct vde_device *large;
+    struct haul *good = rescue(device, &status);
+    vde_image *image = open_quiet(device);
+    struct vde_copy_opts opts = VDE_COPY_OPTS_INIT;
+    OK(simulated_create(3 * RICH_BYTES, 5, 0, &large));
+    OK(vde_image_copy_device(image, large, &opts, NULL));
+    OK(vde_image_close(image));
+    image = open_quiet(large);
+    OK(vde_image_grow(image, 2 * RICH_BYTES));
+    OK(vde_image_grow(image, 3 * RICH_BYTES));
+    OK(vde_image_close(image));
+    struct superblock newest;
+    struct label grown;
+    rich_head(large, &grown, &newest);
+    struct layout layout;
+    OK(superblock_layout(&newest, &grown.layout, &layout));
+    const uint64_t labels[] = {LABEL_BLOCK, layout_region(&layout, REGION_LABEL_B)->block, layout.growth[0].label.block,
+                               layout.growth[1].label.block};
+    for (unsigned set = 1; set < 16; set++) {
+        struct vde_device *broken;
+        OK(simulated_clone(large, &broken));
+        for (unsigned i = 0; i < 4; i++)
+            if (set >> i & 1)
+                blot(broken, labels[i]);
+        struct haul *haul = rescue(broken, &status);
+        OK(status);
+        cr_assert_eq(haul->summary.incomplete, 0, "labels %x", set);
+        cr_assert_eq(haul->count, good->count, "labels %x", set);
+        expect_same(haul, good, set);
+        drop(haul);
+        close_device(broken);
+    }
+    close_device(large);
     drop(good);
 }
 

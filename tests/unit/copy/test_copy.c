@@ -83,7 +83,12 @@ static vde_status open_status(struct vde_device *device)
 
 static void expect_copy(struct vde_device *device, const struct content *expected)
 {
-    check_clean(device);
+    struct vde_check_opts opts = VDE_CHECK_OPTS_INIT;
+    struct vde_check_summary summary;
+    opts.flags = VDE_CHECK_DATA | VDE_CHECK_SCRUB;
+    opts.finding = print_finding;
+    OK(vde_check_device(device, &opts, &summary));
+    cr_assert_eq(summary.findings, 0);
     vde_image *image = open_quiet(device);
     expect_content(image, expected);
     put_text(image, expected->dataset, "after", "x"); /* and it is an image like any other */

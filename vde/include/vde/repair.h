@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* repair.h -- put right what redundancy proves: a label copy from the other one, superblock slots from the other ring, and
- * bitmaps, which a walk over everything reachable gives again. Nothing else is touched, and nothing is guessed. */
+/* repair.h -- put right what redundancy proves: label copies from label A or the copy at the image's end, superblock slots from the
+ * other ring, and bitmaps, which a walk over everything reachable gives again. Nothing else is touched, and nothing is guessed.
+ *
+ * Tree nodes and data are there once, so nothing proves what a damaged one held. That is also so for the records of the catalog
+ * that say twice what is said already (snapshots by LSN and by name, clones of snapshots, names): they share leaves with the
+ * records that they follow from, are lost with them, and can't be wrong by themselves unless the engine wrote them so, which
+ * vde_check() reports. What such an image still holds is for vde_rescue(). */
 #ifndef VDE_REPAIR_H
 #define VDE_REPAIR_H
 
