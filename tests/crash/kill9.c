@@ -3,7 +3,7 @@
  * it was told is durable must be there, nothing half, and the offline check must be clean. Again and again on one image.
  *
  * usage: kill9 [rounds] [backend]
- * ctest: timeout=2400 serial */
+ * ctest: timeout=2400 labels=heavy serial sanitized=12 */
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
