@@ -104,6 +104,8 @@ static vde_status read_type(struct reader *reader, uint32_t token, unsigned dept
     if (lh_json_string_is(json, tag, "array") || lh_json_string_is(json, tag, "map"))
         return read_collection(reader, token, lh_json_string_is(json, tag, "map"), depth, ret);
     vde_status status = lh_json_string(json, tag, reader->arena, &name);
+    if (status == VDE_OK && schema_delta_primitive(name).kind != LH_TYPE_UNKNOWN)
+        return schema_bad("an object as a primitive type", "its name alone");
     *ret = (struct lh_type){.kind = LH_TYPE_UNKNOWN, .name = name};
     return status;
 }

@@ -15,10 +15,9 @@ int main(int argc, char **argv)
     all.again_every = 8;
     all.least = 300000;
     longer.from = longer.depth = 4;
-    longer.every = 12;
+    longer.every = 3;
     longer.again_every = 16;
     longer.least = 300000;
-    full.every = 2;
     full.again_every = 8;
     full.least = 300000;
     int failed = explore(&volume_subject, &all);

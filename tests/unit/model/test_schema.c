@@ -96,6 +96,7 @@ Test(schema, absent_or_broken_delta_schemas)
         "{\"type\":\"struct\",\"fields\":[{\"type\":\"long\"}]}", "{\"type\":\"struct\",\"fields\":[{\"name\":\"x\"}]}",
         "{\"type\":\"struct\",\"fields\":[{\"name\":\"x\",\"type\":5}]}",
         "{\"type\":\"struct\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"array\"}}]}",
+        "{\"type\":\"struct\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"string\"}}]}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_expect_eq(lh_schema_parse_delta(&arena, lh_slice_of(bad[i]), &schema), VDE_INVAL, "%s", bad[i]);
