@@ -10,7 +10,6 @@
 #include "dataset/volume_queue.h"
 
 #define SPARE_QUEUES 4u
-#define WAIT_MAX 16u /* completions that a reap waits for, at most */
 
 static vde_status create(struct volumes *volumes, uint32_t depth, struct vde_volume_queue **ret_queue)
 {
@@ -283,8 +282,8 @@ vde_status vde_volume_reap(vde_volume_queue *queue, struct vde_volume_request **
     do {
         bool nothing = !queue->done.first && !queue->hard.first;
         queue_pump(queue, true);
-        uint64_t some = queue->patient ? queue->io_in_flight : max_u64(1, min_u64(queue->io_in_flight / 4, WAIT_MAX));
-        queue_collect(queue, wait && nothing ? (uint32_t)some : 0);
+        uint32_t some = queue->patient ? queue->io_in_flight : 1;
+        queue_collect(queue, wait && nothing ? some : 0);
         queue_pump(queue, true); /* what has become free is used before the caller takes his time */
         harden(queue);
         *ret_count = hand_out(queue, ret_requests, max);

@@ -8,7 +8,8 @@
 #include "dataset/volume_queue.h"
 
 #define SEND_MAX 64u
-#define KICK_AT 8u /* requests that are handed over together when the device is busy anyway */
+#define KICK_AT 2u /* requests that are handed over together when the device is busy anyway */
+#define TURN_MAX 4u /* completions that are worked on before the caller can refill: the device goes on meanwhile */
 
 void list_add(struct request_list *list, struct vde_volume_request *request)
 {
@@ -364,9 +365,9 @@ static void io_done(struct vde_volume_queue *queue, struct vde_async_io *io)
 void queue_collect(struct vde_volume_queue *queue, uint32_t wait_for)
 {
     struct vde_async_io *ios[SEND_MAX];
-    size_t count;
+    size_t count, most = queue->patient || queue->fd >= 0 ? SEND_MAX : TURN_MAX; /* the eventfd was raised for all of them */
     do {
-        count = queue->io_in_flight > 0 ? queue->io->ops->reap(queue->io, ios, SEND_MAX, wait_for) : 0;
+        count = queue->io_in_flight > 0 ? queue->io->ops->reap(queue->io, ios, most, wait_for) : 0;
         queue->unkicked = 0;
         queue->io_in_flight -= (uint32_t)count;
         wait_for = 0;
