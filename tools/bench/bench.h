@@ -22,6 +22,8 @@ struct bench_config {
     uint64_t files;           /* T1: files of the table */
     uint64_t seed;
     uint64_t image_bytes;
+    uint64_t volume_bytes;    /* volumes: B1 B2 B7; 0: a third of the image */
+    uint64_t commits;         /* R1, R2: commits since format */
     unsigned checkpoint_ms;
     unsigned run;             /* 1, 2, ...: which repetition this is */
     bool peers;
@@ -169,6 +171,8 @@ json_t *scenario_b4(const struct bench_config *config);
 json_t *scenario_b5(const struct bench_config *config);
 json_t *scenario_b6(const struct bench_config *config);
 json_t *scenario_b7(const struct bench_config *config);
+json_t *scenario_r1(const struct bench_config *config);
+json_t *scenario_r2(const struct bench_config *config);
 int open_once(const char *image, const char *table);
 
 /* --- report.c --------------------------------------------------------------------------------------------------------- */
