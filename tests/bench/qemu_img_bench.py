@@ -35,13 +35,13 @@ def bench(target, operation, depth, size):
 def measure(arguments, targets):
     for run in range(1, arguments.runs + 1):
         for operation in ("read", "write"):
-            for depth in COUNTS:
+            for depth, requests in COUNTS.items():
                 rates = {name: [] for name in targets}
                 for _ in range(arguments.turns):
                     for name, target in targets.items():
                         rates[name].append(bench(target, operation, depth, arguments.size << 20))
                 row = {"scenario": "qemu-img bench", "operation": operation, "iodepth": depth, "run": run,
-                       "turns": arguments.turns, "requests": COUNTS[depth]}
+                       "turns": arguments.turns, "requests": requests}
                 for name in targets:
                     row[name] = round(statistics.median(rates[name]))
                     ratios = [mine / other for mine, other in zip(rates["vde"], rates[name])]

@@ -112,8 +112,7 @@ json_t *scenario_b2(const struct bench_config *config)
     return result;
 }
 
-/* Four volumes' worth of room is left for what the snapshots hold. */
-enum { B4_VOLUMES = 3, B4_SHARE = 48 };
+enum { B4_VOLUMES = 3, B4_SHARE = 48 }; /* each a 48th of the image: snapshots hold old blocks as well */
 
 static vde_volume *with_snapshots(struct bench_block *b, unsigned snapshots, uint64_t part)
 {
@@ -164,9 +163,11 @@ json_t *scenario_b4(const struct bench_config *config)
             report_target(result, s == 1 ? "writes with 10 / without" : "writes with 1000 / without", write, true, 0.95);
             report_target(result, s == 1 ? "reads with 10 / without" : "reads with 1000 / without", read, true, 0.95);
         }
+        vde_volume_close(volumes[s]);
+    }
+    for (unsigned s = 0; s < B4_VOLUMES; s++) {
         free(writes[s]);
         free(reads[s]);
-        vde_volume_close(volumes[s]);
     }
     end(&b, result);
     return result;
