@@ -228,7 +228,7 @@ static vde_status run(struct defrag *defrag, uint64_t *block, uint64_t limit, ui
 {
     uint64_t read = 0, left = limit;
     while (*block < defrag->end && left > 0 && defrag->segments < SEGMENTS_MAX && !disturbed(defrag)) {
-        defrag->window_blocks = (uint32_t)min_u64(left, WINDOW_BLOCKS);
+        defrag->window_blocks = (uint32_t)round_up(min_u64(left, WINDOW_BLOCKS), RUN_FRAME_BLOCKS); /* else it stands still */
         VDE_TRY(one_window(defrag, block, &read, ret_written));
         left -= min_u64(left, read);
     }

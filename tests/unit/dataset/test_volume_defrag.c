@@ -240,3 +240,20 @@ Test(volume_defrag, idle_work_can_be_switched_off)
     vde_volume_close(shadow.volume);
     close_clean(image, device);
 }
+
+Test(volume_defrag, the_smallest_steps_come_to_an_end)
+{
+    struct vde_device *device = memory_image(16 * MIB);
+    vde_image *image = open_quiet(device);
+    struct shadow shadow = shadow_create(image, "a", 256 * 1024, 0);
+    shadow_write(&shadow, 256 * 1024, 0);
+    uint64_t offset = 0, bytes;
+    unsigned calls = 0;
+    do {
+        OK(vde_volume_defrag(shadow.volume, &offset, 1, &bytes));
+        cr_assert_lt(++calls, 1000u);
+    } while (offset != 0);
+    shadow_check_all(&shadow);
+    shadow_done(&shadow);
+    close_clean(image, device);
+}

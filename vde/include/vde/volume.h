@@ -113,7 +113,7 @@ VDE_API VDE_MUST_CHECK vde_status vde_volume_block_status(vde_volume *volume, ui
                                                           enum vde_block_state *ret_state, uint64_t *ret_bytes);
 
 /* Rewrite what is scattered, so that sequential reads are fast again; blocks that a snapshot or clone shares are left
- * alone. Works in steps of at most `limit_bytes` of reading from *offset on; *offset is 0 again when the end is reached.
+ * alone. Works in steps of at most `limit_bytes` (64 KiB at least) of reading from *offset on; *offset is 0 again at the end.
  * *ret_bytes: rewritten. */
 VDE_API VDE_MUST_CHECK vde_status vde_volume_defrag(vde_volume *volume, uint64_t *offset, uint64_t limit_bytes,
                                                     uint64_t *ret_bytes);
