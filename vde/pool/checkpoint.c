@@ -177,7 +177,7 @@ static void give_up(struct vde_image *image, const struct merge *merge)
     space_release_many(image->space, merge->allocated.items, merge->allocated.count);
 }
 
-static vde_status run_locked(struct vde_image *image, unsigned flags)
+static vde_status run_locked(struct vde_image *image, unsigned flags, const struct snapshot_record *rollback)
 {
     VDE_TRY(cut(image));
     if (!MUTATED(MUTATE_CUT_WAIT))
@@ -189,6 +189,7 @@ static vde_status run_locked(struct vde_image *image, unsigned flags)
     struct layers *layers = layers_pin(image, false, &lsn);
     struct merge merge;
     vde_status status = merge_init(&merge, image, layers->overlays[1], image->cut_lsn, layers);
+    merge.rollback = rollback;
     if (status == VDE_OK)
         status = merge_run(&merge);
     if (status != VDE_OK) {
@@ -228,9 +229,17 @@ vde_status checkpoint_run(struct vde_image *image, unsigned flags)
     if (log_poisoned(image->log))
         status = fail_as(VDE_POISONED, "image");
     else if (image->current->overlays[1]) /* given up before: it takes up what was frozen then, and nothing later */
-        status = run_locked(image, 0);
+        status = run_locked(image, 0, NULL);
     if (status == VDE_OK)
-        status = run_locked(image, flags);
+        status = run_locked(image, flags, NULL);
+    lock_drop(&image->checkpoint_lock);
+    return status;
+}
+
+vde_status checkpoint_rollback(struct vde_image *image, const struct snapshot_record *snapshot)
+{
+    lock_take(&image->checkpoint_lock);
+    vde_status status = run_locked(image, 0, snapshot);
     lock_drop(&image->checkpoint_lock);
     return status;
 }

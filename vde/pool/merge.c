@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/fail.h"
 
 struct ids {
@@ -121,7 +122,9 @@ static vde_status merge_one(struct merge *merge, uint64_t dataset)
 static vde_status stage(struct merge *merge, uint64_t through)
 {
     struct ids datasets = {0};
-    merge->through = merge->catalog.lsn = merge->writer.birth = through;
+    merge->through = merge->catalog.lsn = through;
+    /* What is made after an image snapshot's own stage is none of its, even when no record lies in between. */
+    merge->writer.birth = max_u64(through, merge->newest_image + 1);
     merge->catalog.after = merge->after;
     vde_status status = merge_catalog_collect(merge);
     if (status == VDE_OK)
@@ -185,6 +188,11 @@ vde_status merge_run(struct merge *merge)
     struct overlay_entry snapshot;
     uint64_t nodes = merge->catalog.root.nodes;
     VDE_TRY(merge_neighbours(merge, DATASET_CATALOG, UINT64_MAX, &merge->newest_image, &after));
+    if (merge->rollback) {
+        VDE_TRY(merge_image_rollback(merge, merge->rollback));
+        merge->nodes += (int64_t)merge->catalog.root.nodes - (int64_t)nodes;
+        return merge_flush_writes(merge);
+    }
     while (next_image_snapshot(merge, &snapshot)) {
         VDE_TRY(stage(merge, snapshot.lsn));
         VDE_TRY(note_image_snapshot(merge, &snapshot));

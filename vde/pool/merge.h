@@ -39,6 +39,7 @@ struct merge {
     struct vde_image *image;
     struct overlay *overlay;     /* the frozen one */
     uint64_t cut_lsn;
+    const struct snapshot_record *rollback; /* make the image what this snapshot of it is; NULL: bring in the overlay */
     uint64_t after, through;     /* the stage: records newer than the first and not newer than the second */
     struct map catalog;          /* as of the stage: the frozen overlay over the catalog tree made so far */
     struct tree_root catalog_dead;
@@ -92,6 +93,9 @@ vde_status merge_record_put(struct merge *merge, const struct dataset_record *re
 bool merge_is_zombie(struct merge *merge, uint8_t what, uint64_t id, vde_status *ret_status);
 /* LSN of the newest snapshot that a dataset has itself, 0: none. */
 vde_status merge_newest_own(struct merge *merge, uint64_t dataset, uint64_t *ret_lsn);
+/* The same in any version of the catalog, of those before `lsn`. */
+vde_status merge_own_before(struct merge *merge, const struct tree_root *catalog, uint64_t dataset, uint64_t lsn,
+                            uint64_t *ret_lsn);
 /* LSNs of the snapshots of a dataset, or of the image, next to `lsn`: 0 and UINT64_MAX where there are none. */
 vde_status merge_neighbours(struct merge *merge, uint64_t dataset, uint64_t lsn, uint64_t *ret_before,
                             uint64_t *ret_after);
@@ -134,10 +138,20 @@ vde_status merge_history(struct merge *merge, struct dataset_record *record);
 
 /* merge_rollback.c: make the head what a snapshot is, as recorded at `lsn`. */
 vde_status merge_rollback(struct merge *merge, struct dataset_record *record, uint64_t tag, uint64_t lsn);
+/* Free what was born after `lsn`, of the head and of the dead tree, and take from the dead tree what died after it. There is
+ * a snapshot at `lsn`; record->root is the caller's to replace by what it shows. */
+vde_status merge_to_past(struct merge *merge, struct dataset_record *record, uint64_t lsn);
+
+/* merge_image.c: make the image what a snapshot of it is. Nothing of the overlay is looked at. */
+vde_status merge_image_rollback(struct merge *merge, const struct snapshot_record *snapshot);
 
 /* merge_zombie.c: free, within the budget, what nobody needs any more. */
 vde_status merge_zombies(struct merge *merge);
 /* Free what no snapshot between `before` and `after` (both alive) needs: entries of a dead tree. */
 vde_status merge_free_dead(struct merge *merge, uint64_t dataset, struct tree_root *dead, uint64_t before, uint64_t lsn,
                            uint64_t after, uint64_t *ret_blocks, bool *ret_done);
+/* Free all of a dataset at once; `zombie` tells how far that is, NULL: it has not begun. Its catalog keys stay. */
+vde_status merge_free_dataset(struct merge *merge, const struct dataset_record *record, const struct zombie_record *zombie);
+/* Delete the catalog keys of a dataset that is free; `record` may be NULL. */
+vde_status merge_forget_dataset(struct merge *merge, uint64_t id, const struct dataset_record *record);
 #endif

@@ -95,12 +95,13 @@ static bool lsn_record(const struct tree_cursor *cursor, const uint8_t *key, uin
 }
 
 /* The snapshots of one list next to `lsn`, where they are nearer than what is known. */
-static vde_status nearer(struct merge *merge, uint64_t list, uint64_t lsn, uint64_t *before, uint64_t *after)
+static vde_status nearer(struct merge *merge, const struct tree_root *catalog, uint64_t list, uint64_t lsn,
+                         uint64_t *before, uint64_t *after)
 {
     struct tree_cursor *cursor;
     uint8_t key[CATALOG_KEY_MAX];
     uint64_t found;
-    VDE_TRY(tree_cursor_open(&merge->image->store, DATASET_CATALOG, &merge->catalog.root, &cursor));
+    VDE_TRY(tree_cursor_open(&merge->image->store, DATASET_CATALOG, catalog, &cursor));
     vde_status status = tree_cursor_seek_before(cursor, key, key_lsn(key, list, lsn - 1));
     if (status == VDE_OK && lsn_record(cursor, key, &found) && found > *before)
         *before = found;
@@ -118,13 +119,19 @@ vde_status merge_neighbours(struct merge *merge, uint64_t dataset, uint64_t lsn,
     *ret_before = 0;
     *ret_after = UINT64_MAX;
     if (dataset != DATASET_CATALOG)
-        VDE_TRY(nearer(merge, dataset, lsn, ret_before, ret_after));
-    return nearer(merge, DATASET_CATALOG, lsn, ret_before, ret_after);
+        VDE_TRY(nearer(merge, &merge->catalog.root, dataset, lsn, ret_before, ret_after));
+    return nearer(merge, &merge->catalog.root, DATASET_CATALOG, lsn, ret_before, ret_after);
+}
+
+vde_status merge_own_before(struct merge *merge, const struct tree_root *catalog, uint64_t dataset, uint64_t lsn,
+                            uint64_t *ret_lsn)
+{
+    uint64_t after = 0; /* not asked for: nothing is nearer */
+    *ret_lsn = 0;
+    return nearer(merge, catalog, dataset, lsn, ret_lsn, &after);
 }
 
 vde_status merge_newest_own(struct merge *merge, uint64_t dataset, uint64_t *ret_lsn)
 {
-    uint64_t after = UINT64_MAX;
-    *ret_lsn = 0;
-    return nearer(merge, dataset, UINT64_MAX, ret_lsn, &after);
+    return merge_own_before(merge, &merge->catalog.root, dataset, UINT64_MAX, ret_lsn);
 }

@@ -401,19 +401,19 @@ static vde_status delete_snapshot_zombies(struct merge *merge, uint64_t dataset)
     return status;
 }
 
-static vde_status forget_dataset(struct merge *merge, const struct zombie *zombie, const struct dataset_record *record)
+vde_status merge_forget_dataset(struct merge *merge, uint64_t id, const struct dataset_record *record)
 {
     uint8_t key[CATALOG_KEY_MAX];
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_SNAPSHOT, zombie->id));
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_LSN, zombie->id));
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_ALIAS, zombie->id));
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_VOLUME, zombie->id));
-    VDE_TRY(delete_keys(merge, CATALOG_KEY_DATASET, zombie->id));
-    VDE_TRY(delete_snapshot_zombies(merge, zombie->id));
+    VDE_TRY(delete_keys(merge, CATALOG_KEY_SNAPSHOT, id));
+    VDE_TRY(delete_keys(merge, CATALOG_KEY_LSN, id));
+    VDE_TRY(delete_keys(merge, CATALOG_KEY_ALIAS, id));
+    VDE_TRY(delete_keys(merge, CATALOG_KEY_VOLUME, id));
+    VDE_TRY(delete_keys(merge, CATALOG_KEY_DATASET, id));
+    VDE_TRY(delete_snapshot_zombies(merge, id));
     if (record && record->origin)
         VDE_TRY(changes_add(&merge->catalog_changes, key,
-                            key_clone(key, record->origin, record->origin_lsn, zombie->id), VALUE_DELETE, NULL, 0, true));
-    return zombie_forget(merge, zombie);
+                            key_clone(key, record->origin, record->origin_lsn, id), VALUE_DELETE, NULL, 0, true));
+    return changes_add(&merge->catalog_changes, key, key_zombie(key, 'd', id), VALUE_DELETE, NULL, 0, true);
 }
 
 /* A record of the dead tree of a dataset that goes: nothing needs what it names. */
@@ -457,6 +457,23 @@ static vde_status free_trees(struct merge *merge, struct zombie *zombie, struct 
     return status;
 }
 
+vde_status merge_free_dataset(struct merge *merge, const struct dataset_record *record, const struct zombie_record *zombie)
+{
+    struct dataset_record left = *record;
+    struct zombie *all = calloc(1, sizeof *all);
+    if (!all)
+        return fail_nomem("checkpoint");
+    if (zombie)
+        all->record = *zombie;
+    vde_status status = VDE_OK;
+    while (status == VDE_OK && (!ptr_is_null(left.root.node) || !ptr_is_null(left.dead.node))) {
+        merge->leaf_budget = UINT64_MAX;
+        status = free_trees(merge, all, &left);
+    }
+    free(all);
+    return status;
+}
+
 static vde_status free_dataset(struct merge *merge, struct zombie *zombie)
 {
     uint8_t key[CATALOG_KEY_MAX];
@@ -469,7 +486,7 @@ static vde_status free_dataset(struct merge *merge, struct zombie *zombie)
         return VDE_OK;
     vde_status status = map_get(&merge->catalog, key, key_dataset(key, zombie->id), &kind, &data, &size, &lsn);
     if (status == VDE_NOT_FOUND)
-        return forget_dataset(merge, zombie, NULL);
+        return merge_forget_dataset(merge, zombie->id, NULL);
     VDE_TRY(status);
     status = dataset_record_get(data, size, zombie->id, &merge->image->label.layout, &record);
     free(data);
@@ -477,7 +494,7 @@ static vde_status free_dataset(struct merge *merge, struct zombie *zombie)
     while (merge->leaf_budget > 0 && (!ptr_is_null(record.root.node) || !ptr_is_null(record.dead.node)))
         VDE_TRY(free_trees(merge, zombie, &record));
     if (ptr_is_null(record.root.node) && ptr_is_null(record.dead.node))
-        return forget_dataset(merge, zombie, &record);
+        return merge_forget_dataset(merge, zombie->id, &record);
     merge->zombies_left = true;
     VDE_TRY(merge_record_put(merge, &record));
     return zombie_put(merge, zombie);

@@ -111,12 +111,14 @@ static void describe_open(struct vde_image *image)
                  (unsigned long long)image->dropped_tail_lsn);
 }
 
-static vde_status start_writing(struct vde_image *image, struct log_start *start)
+static vde_status start_writing(struct vde_image *image, struct log_start *start, const struct vde_open_opts *opts)
 {
     start->epoch = image->sb.epoch + (MUTATED(MUTATE_RECOVERY_EPOCH) ? 0 : 1);
     VDE_TRY(log_open(image->device, layout_region(&image->label.layout, REGION_LOG), image->seed, start, &image->log));
     log_on_durable(image->log, queues_notify, image);
     VDE_TRY(checkpoint_run(image, CHECKPOINT_RECOVERY));
+    if (opts->flags & VDE_OPEN_ROLLBACK)
+        VDE_TRY(image_rollback(image, opts->snapshot, opts->flags & VDE_OPEN_DROP_NEWER));
     return prealloc_load(image);
 }
 
@@ -140,7 +142,7 @@ static vde_status open_snapshot(struct vde_image *image, const char *name)
     return layers_start(image, image->sb.sequence, snapshot.root);
 }
 
-static vde_status load(struct vde_image *image, const char *snapshot)
+static vde_status load(struct vde_image *image, const struct vde_open_opts *opts)
 {
     struct disk_feature_names names;
     if (!image->read_only)
@@ -164,9 +166,9 @@ static vde_status load(struct vde_image *image, const char *snapshot)
         VDE_TRY(space_recently_freed(image->space, image->sb.sequence, note_freed, image));
     describe_open(image);
     atomic_store(&image->read_lsn, start.last_lsn);
-    if (snapshot)
-        return open_snapshot(image, snapshot);
-    return image->read_only ? VDE_OK : start_writing(image, &start);
+    if (!image->read_only)
+        return start_writing(image, &start, opts);
+    return opts->snapshot ? open_snapshot(image, opts->snapshot) : VDE_OK;
 }
 
 static void release(struct vde_image *image)
@@ -217,10 +219,14 @@ static vde_status open_on(struct vde_device *device, bool owns, const struct vde
     lock_init(&image->checkpoint_lock, LOCK_CHECKPOINT);
     lock_init(&image->views_lock, LOCK_VIEWS);
     vde_status status = VDE_OK;
-    if (opts->snapshot && !image->read_only)
-        status = fail_as(VDE_INVAL, "image snapshot|an open for writing|VDE_OPEN_READ_ONLY");
+    bool rollback = (opts->flags & VDE_OPEN_ROLLBACK) != 0;
+    if (opts->snapshot && image->read_only == rollback)
+        status = fail_as(VDE_INVAL, "image snapshot|an open for %s|VDE_OPEN_READ_ONLY or VDE_OPEN_ROLLBACK",
+                         rollback ? "both" : "writing");
+    else if (rollback && !opts->snapshot)
+        status = fail_as(VDE_INVAL, "rollback|no snapshot|the name of one");
     if (status == VDE_OK)
-        status = load(image, opts->snapshot);
+        status = load(image, opts);
     if (status == VDE_OK && !image->read_only && !(opts->flags & VDE_OPEN_NO_THREADS))
         status = background_start(image);
     if (status != VDE_OK) {

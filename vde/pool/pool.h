@@ -157,6 +157,12 @@ void measure_ops(const uint8_t *ops, uint32_t count, struct op_sizes *ret_sizes)
 #define CHECKPOINT_RECOVERY 1u /* carries a new epoch */
 #define CHECKPOINT_CLEAN 2u    /* the image is being closed */
 vde_status checkpoint_run(struct vde_image *image, unsigned flags);
+/* A checkpoint after which the image is what this snapshot of it shows. Right behind another one: nothing is in the log. */
+vde_status checkpoint_rollback(struct vde_image *image, const struct snapshot_record *snapshot);
+
+/* image_rollback.c: roll the image back to this snapshot, before anybody uses it. INVAL: newer snapshots have names, unless
+ * `drop_newer`; then nothing changed. */
+vde_status image_rollback(struct vde_image *image, const char *name, bool drop_newer);
 
 /* superblock_io.c */
 /* Sets the label's layout to that of the newest superblock. */

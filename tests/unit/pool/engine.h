@@ -97,6 +97,16 @@ static inline vde_image *open_quiet(struct vde_device *device)
     return open_flags(device, VDE_OPEN_NO_THREADS);
 }
 
+static inline vde_image *open_rolled_back(struct vde_device *device, const char *snapshot, uint32_t flags)
+{
+    struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
+    vde_image *image;
+    opts.flags = VDE_OPEN_NO_THREADS | VDE_OPEN_ROLLBACK | flags;
+    opts.snapshot = snapshot;
+    OK(vde_image_open_device(device, &opts, &image));
+    return image;
+}
+
 static inline vde_image *reopen(vde_image *image, struct vde_device *device)
 {
     OK(vde_image_close(image));

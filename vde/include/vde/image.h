@@ -51,7 +51,8 @@ struct vde_open_opts {
     uint32_t wait_ms;          /* how long to wait for a busy image; 0: not at all */
     uint32_t checkpoint_ms;    /* checkpoint at least this often while dirty; 0: 5000 */
     const struct vde_env *env;
-    const char *snapshot;      /* with VDE_OPEN_READ_ONLY: open the image as of this image snapshot; NULL: as it is */
+    const char *snapshot;      /* an image snapshot: with VDE_OPEN_READ_ONLY open the image as of it, with VDE_OPEN_ROLLBACK
+                                  make the image what it shows; NULL: the image as it is */
     uint32_t idle_defrag_ms;   /* defragment open volumes when nothing was asked of the image for so long (volume.h); 0: 10000 */
     uint32_t reserved;         /* zero */
 };
@@ -60,6 +61,11 @@ struct vde_open_opts {
 #define VDE_OPEN_NO_THREADS 2u /* no background thread: checkpoints only when asked for or when the log is full, and no
                                   defragmentation that was not asked for */
 #define VDE_OPEN_DISCARD 4u    /* tell a regular file, too, what is free (holes); block devices are told always */
+#define VDE_OPEN_ROLLBACK 8u   /* for writing: everything in the image, tables, files and volumes, becomes again what `snapshot`
+                                  shows, at one stroke: interrupted, it is all done or nothing of it. What came later is lost.
+                                  INVAL, naming some of them: newer snapshots have names; nothing changed then. Costs what
+                                  changed since the snapshot */
+#define VDE_OPEN_DROP_NEWER 16u /* with VDE_OPEN_ROLLBACK: newer snapshots go, too, instead of preventing it */
 #define VDE_OPEN_OPTS_INIT { sizeof(struct vde_open_opts), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Open an image. Read-write: recovers (replays the log, verifies the unacknowledged tail, writes a full checkpoint with a

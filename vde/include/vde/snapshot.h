@@ -63,7 +63,8 @@ VDE_API VDE_MUST_CHECK vde_status vde_volume_diff(vde_view *view, const char *vo
                                                   vde_status (*each)(void *context, const struct vde_diff_range *range),
                                                   void *context);
 
-/* A read-only image as of an image snapshot: set vde_open_opts.snapshot to its name (image.h). */
+/* A read-only image as of an image snapshot: set vde_open_opts.snapshot to its name (image.h). The whole image again as it
+ * was then: the same with VDE_OPEN_ROLLBACK. */
 
 #ifdef __cplusplus
 }
