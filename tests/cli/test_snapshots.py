@@ -117,7 +117,8 @@ class OfVolumes(SnapshotCase):
         self.run_fails(FAILED, "NOT_FOUND", "snapshot", "delete", self.image, "disk@b", says="b")
         self.run_fails(FAILED, "NOT_FOUND", "snapshot", "rollback", self.image, "disk@b", says="b")
         self.run_fails(FAILED, "NOT_FOUND", "snapshot", "list", self.image, "none", says="none")
-        self.run_fails(USAGE, "USAGE", "snapshot", "rollback", self.image, "a", says="VOLUME@NAME")
+        self.run_fails(FAILED, "NOT_FOUND", "snapshot", "rollback", self.image, "a", says="a")
+        self.run_fails(USAGE, "USAGE", "snapshot", "rollback", self.image, "disk@a", "--drop-newer", says="--drop-newer")
         for name in ("disk@", "@a", "@"):
             self.run_fails(USAGE, "USAGE", "snapshot", "create", self.image, name, says="empty")
         for name in ("disk@x/y", "disk@" + "x" * 201):
@@ -187,6 +188,53 @@ class OfImages(SnapshotCase, TableCase):
         self.run_ok("snapshot", "delete", self.image, "friday")
         for _ in range(3):
             self.run_ok("checkpoint", self.image)
+        self.run_ok("check", self.image)
+
+    def test_the_whole_image_goes_back_to_one_instant(self):
+        before = self.read()
+        self.snapshot("friday")
+        self.change()
+        self.run_ok("table", "drop", self.image, "ns.t", "--purge")
+        self.run_ok("table", "create", self.image, "ns.t", "--schema", "other BIGINT")
+        self.run_ok("volume", "delete", self.image, "disk")
+        for _ in range(3):
+            self.run_ok("checkpoint", self.image)
+        done = self.run_json("snapshot-rollback", "snapshot", "rollback", self.image, "friday")
+        self.assertEqual(done, {"volume": None, "snapshot": "friday", "rolled_back": True})
+        self.assertEqual(self.read(), before)
+        self.assertEqual(self.read("--snapshot", "friday"), before)
+        self.assertEqual(self.names(), ["friday"])
+        self.run_ok("check", self.image)
+        for round_ in range(2):
+            self.run_ok("table", "add", self.image, "ns.t", f"q{round_}", "--size", "1K", "--partition", "day=2026-11-06")
+            self.assertIn(f"q{round_}", self.run_ok("table", "files", self.image, "ns.t"))
+        self.assertEqual(self.run_json("table-show", "table", "show", self.image, "ns.t")["version"], 4)
+        self.store("disk", noise(4096, 8))
+        self.run_ok("file", "put", self.image, "ns.t", "more", self.write("more", noise(5000)))
+        self.assertEqual(self.read("--snapshot", "friday"), before)
+        self.run_ok("snapshot", "delete", self.image, "friday")
+        for _ in range(3):
+            self.run_ok("checkpoint", self.image)
+        self.run_ok("check", self.image)
+        self.assertEqual(self.load("disk")[:4096], noise(4096, 8))
+        self.assertIn("q1", self.run_ok("table", "files", self.image, "ns.t"))
+
+    def test_newer_snapshots_prevent_it_or_go(self):
+        before = self.read()
+        self.snapshot("monday")
+        self.change()
+        self.snapshot("tuesday")
+        self.snapshot("disk@later")
+        refused = ("snapshot", "rollback", self.image, "monday")
+        self.run_fails(FAILED, "INVAL", *refused, says=("newer", '"tuesday"', '"disk@later"'))
+        self.assertEqual(self.names(), ["monday", "tuesday"])
+        self.assertEqual(self.names("disk"), ["later"])
+        self.assertNotEqual(self.load("disk"), before[-2])
+        with Locked(self.image):
+            self.run_fails(BUSY, "BUSY", *refused, "--wait", "0")
+        self.run_ok(*refused, "--drop-newer")
+        self.assertEqual(self.read(), before)
+        self.assertEqual((self.names(), self.names("disk")), (["monday"], []))
         self.run_ok("check", self.image)
 
     def test_list_and_info(self):

@@ -11,7 +11,7 @@
 #include <vde/vde.h>
 
 #define EXPLORE_DEPTH 4
-#define EXPLORE_KINDS_MAX 24
+#define EXPLORE_KINDS_MAX 25
 #define EXPLORE_MODEL_MAX 20480
 #define EXPLORE_WHY 400
 

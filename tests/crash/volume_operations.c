@@ -185,6 +185,16 @@ static unsigned find_image(const struct volume_model *m, bool exists)
     return i;
 }
 
+unsigned volume_find_image(const struct volume_model *m, bool oldest)
+{
+    unsigned best = IMAGES;
+    for (unsigned i = 0; i < IMAGES; i++)
+        if (m->image_exists[i] &&
+            (best == IMAGES || (m->image_exists[i] < m->image_exists[best]) == oldest))
+            best = i;
+    return best;
+}
+
 vde_status volume_image_snapshot(struct handle *h, struct volume_model *m)
 {
     unsigned i = find_image(m, false);
@@ -256,7 +266,7 @@ bool volume_enabled(const void *model, unsigned kind)
     case CLONE: return plain && find_snapshot(m, PLAIN, 1) < SNAPSHOTS && find_clone(m, false) < VOLUMES;
     case RENAME: return find_clone(m, true) < VOLUMES && find_clone(m, false) < VOLUMES;
     case IMAGE_SNAPSHOT: return find_image(m, false) < IMAGES;
-    case IMAGE_UNSNAPSHOT: return find_image(m, true) < IMAGES;
+    case IMAGE_UNSNAPSHOT: case IMAGE_ROLLBACK: return find_image(m, true) < IMAGES;
     case GROW: return plain && m->now.now[PLAIN].sectors < PLAIN_SECTORS;
     case SHRINK: return plain && m->now.now[PLAIN].sectors >= PLAIN_SECTORS;
     case DROP: case CHECKPOINT: case REOPEN: return true;

@@ -28,4 +28,6 @@ vde_status volume_zero_some(struct handle *h, struct volume_model *m, unsigned v
 vde_status volume_snapshot(struct handle *h, struct volume_model *m, unsigned volume);
 vde_status volume_clone_oldest(struct handle *h, struct volume_model *m);
 vde_status volume_image_snapshot(struct handle *h, struct volume_model *m);
+/* The image snapshot that is oldest, or newest; IMAGES: there is none. */
+unsigned volume_find_image(const struct volume_model *m, bool oldest);
 #endif

@@ -11,7 +11,8 @@
 
 static const char *const kind_names[VOLUME_KINDS] = {
     "write", "part", "span", "fua", "packed", "frame", "in clone", "flush", "discard", "dis.pack", "zeroes", "snapshot",
-    "unsnap", "rollback", "clone", "unclone", "im.snap", "im.unsnap", "grow", "shrink", "drop", "rename", "checkpt", "reopen",
+    "unsnap", "rollback", "clone", "unclone", "im.snap", "im.unsnap", "im.rollb", "grow", "shrink", "drop", "rename", "checkpt",
+    "reopen",
 };
 
 
@@ -20,11 +21,13 @@ static vde_image *image_of(void *handle)
     return ((struct handle *)handle)->image;
 }
 
-static vde_status open_image(struct vde_device *device, void **ret_handle)
+/* `snapshot` not NULL: rolled back to that. */
+static vde_status open_at(struct vde_device *device, const char *snapshot, void **ret_handle)
 {
     struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
     struct handle *h = calloc(1, sizeof *h);
-    opts.flags = VDE_OPEN_NO_THREADS;
+    opts.flags = VDE_OPEN_NO_THREADS | (snapshot ? VDE_OPEN_ROLLBACK | VDE_OPEN_DROP_NEWER : 0);
+    opts.snapshot = snapshot;
     opts.env = &explore_env;
     if (!h)
         return vde_error_set(VDE_NOMEM, "test", NULL, NULL);
@@ -36,6 +39,11 @@ static vde_status open_image(struct vde_device *device, void **ret_handle)
     }
     *ret_handle = h;
     return VDE_OK;
+}
+
+static vde_status open_image(struct vde_device *device, void **ret_handle)
+{
+    return open_at(device, NULL, ret_handle);
 }
 
 static vde_status open_read(struct vde_device *device, void **ret_handle)
@@ -87,14 +95,38 @@ static bool may_be_refused(unsigned kind, const struct volume_model *m)
            (kind == DROP && m->now.now[PLAIN].sectors == 0);
 }
 
-static vde_status reopen(void **handle)
+static vde_status reopen(void **handle, const char *snapshot)
 {
     struct handle *h = *handle;
     struct vde_device *device = h->device;
     bool full = h->full;
     *handle = NULL;
     VDE_TRY(close_image(h));
-    return full ? open_full(device, handle) : open_image(device, handle);
+    vde_status status = open_at(device, snapshot, handle);
+    if (status == VDE_OK)
+        ((struct handle *)*handle)->full = full;
+    else if (snapshot) /* a request failed: it is done or not */
+        status = vde_error_set(VDE_COMMIT_UNKNOWN, "rollback", vde_status_name(status), NULL);
+    return status;
+}
+
+/* Back to the oldest image snapshot, or to the newest. */
+static vde_status image_rollback(void **handle, struct volume_model *m, unsigned step)
+{
+    char name[32];
+    struct vde_image_info info;
+    vde_image_info(image_of(*handle), &info);
+    if (info.poisoned) /* opening it again would settle that */
+        return vde_error_set(VDE_POISONED, "image", NULL, NULL);
+    unsigned to = volume_find_image(m, step % 2 == 0);
+    volume_model_snapshot(to, name);
+    m->now = m->images[to];
+    for (unsigned i = 0; i < IMAGES; i++)
+        if (m->image_exists[i] > m->image_exists[to]) {
+            m->image_exists[i] = 0;
+            memset(&m->images[i], 0, sizeof m->images[i]);
+        }
+    return reopen(handle, name);
 }
 
 static vde_status apply(void **handle, struct vde_device *device, void *model, unsigned kind, unsigned step)
@@ -103,7 +135,9 @@ static vde_status apply(void **handle, struct vde_device *device, void *model, u
     struct volume_model *before;
     (void)device;
     if (kind == REOPEN)
-        return reopen(handle);
+        return reopen(handle, NULL);
+    if (kind == IMAGE_ROLLBACK)
+        return image_rollback(handle, model, step);
     if (!(before = malloc(sizeof *before)))
         return vde_error_set(VDE_NOMEM, "test", NULL, NULL);
     memcpy(before, model, sizeof *before);
@@ -233,7 +267,8 @@ const struct subject full_volume_subject = {
 
 const unsigned volume_workload[] = {
     WRITE, WRITE_PART, WRITE_SPAN, FLUSH, WRITE_PACKED, WRITE_FRAME, WRITE_CLONE, SNAPSHOT, WRITE_FUA, CHECKPOINT, DISCARD,
-    DISCARD_PACKED, ZEROES, IMAGE_SNAPSHOT, WRITE_SPAN, UNSNAPSHOT, CHECKPOINT, CLONE, WRITE_CLONE, RENAME, UNCLONE,
+    DISCARD_PACKED, ZEROES, IMAGE_SNAPSHOT, WRITE_SPAN, UNSNAPSHOT, CHECKPOINT, IMAGE_ROLLBACK, CLONE, WRITE_CLONE, RENAME,
+    UNCLONE,
     IMAGE_UNSNAPSHOT, RENAME, CHECKPOINT, ROLLBACK, WRITE, SHRINK, GROW, WRITE_SPAN, REOPEN, UNSNAPSHOT, DROP, CHECKPOINT,
     UNCLONE, IMAGE_UNSNAPSHOT, DROP, WRITE, CHECKPOINT, WRITE_PART, WRITE_PACKED, WRITE_FUA, WRITE, WRITE_FUA,
     WRITE_SPAN, WRITE_FUA, WRITE_PART,

@@ -18,10 +18,15 @@ struct options {
     bool trace;
 };
 
+static void start_queue(struct world *w)
+{
+    OK(vde_volume_queue_create(w->image, 32, &w->queue));
+}
+
 static void open_world(struct world *w)
 {
     w->image = open_quiet(w->device);
-    OK(vde_volume_queue_create(w->image, 32, &w->queue));
+    start_queue(w);
 }
 
 static void close_world(struct world *w)
@@ -54,6 +59,34 @@ static void step_reopen(struct world *w)
     w->operations++;
 }
 
+/* The whole image goes back; now and then to one that is not the newest. */
+static void step_image_rollback(struct world *w)
+{
+    unsigned to = (unsigned)pick(w, IMAGE_SNAPSHOTS);
+    char name[NAME_BYTES];
+    if (!w->images[to].name)
+        return;
+    snapshot_name(w->images[to].name, name);
+    trace(w, "roll the image back to %u", w->images[to].name);
+    close_world(w);
+    w->image = open_rolled_back(w->device, name, VDE_OPEN_DROP_NEWER);
+    start_queue(w);
+    for (unsigned i = 0; i < IMAGE_SNAPSHOTS; i++)
+        if (w->images[i].name && w->images[i].order > w->images[to].order) {
+            state_drop(&w->images[i].state);
+            w->images[i].name = 0;
+        }
+    state_drop(&w->now);
+    state_copy(&w->now, &w->images[to].state);
+    for (unsigned v = 0; v < VOLUMES; v++) {
+        w->dirty[v] = false;
+        w->now.volumes[v].shared = true;
+        w->now.volumes[v].origin = 0;
+    }
+    verify_state(w, w->image, &w->now, false);
+    w->operations++;
+}
+
 static void step_verify(struct world *w)
 {
     trace(w, "verify");
@@ -66,7 +99,8 @@ static const struct {
     unsigned weight;
 } steps[] = {
     {step_write, 300}, {step_zero, 90}, {step_read, 90}, {step_flush, 30}, {step_status, 15}, {step_batch, 60},
-    {step_snapshot, 24}, {step_unsnapshot, 18}, {step_image_snapshot, 6}, {step_image_unsnapshot, 5}, {step_clone, 9},
+    {step_snapshot, 24}, {step_unsnapshot, 18}, {step_image_snapshot, 6}, {step_image_unsnapshot, 5}, {step_image_rollback, 2},
+    {step_clone, 9},
     {step_create, 8}, {step_delete, 6}, {step_rename, 4}, {step_resize, 10}, {step_rollback, 8}, {step_txn, 20},
     {step_read_snapshot, 8}, {step_diff, 10}, {step_handle, 6}, {step_checkpoint, 14}, {step_reopen, 4},
     {step_verify, 2}, {step_defrag, 3},

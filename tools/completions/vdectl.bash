@@ -51,7 +51,7 @@ _vdectl_options()
     "snapshot create") echo "--image --backend --wait --json --help" ;;
     "snapshot delete") echo "--if-exists --image --backend --wait --json --help" ;;
     "snapshot list") echo "--unique --image --backend --snapshot --wait --bytes --json --help" ;;
-    "snapshot rollback") echo "--image --backend --wait --json --help" ;;
+    "snapshot rollback") echo "--drop-newer --image --backend --wait --json --help" ;;
     "namespace create") echo "--property --if-not-exists --image --backend --wait --json --help" ;;
     "namespace list") echo "--recursive --image --backend --snapshot --wait --json --help" ;;
     "namespace show") echo "--image --backend --snapshot --wait --json --help" ;;

@@ -133,6 +133,8 @@ void cli_note(const char *format, ...) VDE_PRINTF(1, 2);
 /* --- open.c ----------------------------------------------------------------------------------------------------- */
 /* Open cli->image_path, read-write when the command writes, and wait as asked. */
 vde_status cli_open(struct cli *cli);
+/* The same, and make the image again what this snapshot of it shows. */
+vde_status cli_open_rolled_back(struct cli *cli, const char *snapshot, bool drop_newer);
 /* The same, and its table layer. */
 vde_status cli_open_tables(struct cli *cli);
 /* A note when a command that writes leaves the image 80 % full or more. */

@@ -17,13 +17,13 @@ static void ref_done(struct snapshot_ref *ref)
     volume_ref_done(&ref->parts);
 }
 
-/* Take the first argument apart; with `volume` it must name one. */
-static int ref_take(const struct cli *cli, bool volume, struct snapshot_ref *ret_ref)
+/* Take the first argument apart. */
+static int ref_take(const struct cli *cli, struct snapshot_ref *ret_ref)
 {
     const char *text = cli->args[0];
     *ret_ref = (struct snapshot_ref){.name = text, .dataset = VDE_DATASET_IMAGE};
     if (!strchr(text, '@'))
-        return volume ? cli_usage(cli, text, "no volume", "VOLUME@NAME") : CLI_DONE;
+        return CLI_DONE;
     ret_ref->parts = volume_ref_take(text);
     ret_ref->name = ret_ref->parts.snapshot;
     if (ret_ref->name && ret_ref->parts.volume[0])
@@ -72,7 +72,7 @@ static int run_create(struct cli *cli)
 {
     struct snapshot_ref ref;
     uint64_t lsn = 0;
-    int result = ref_take(cli, false, &ref);
+    int result = ref_take(cli, &ref);
     if (result != CLI_DONE)
         return result;
     vde_status status = ref_open(cli, &ref);
@@ -99,7 +99,7 @@ const struct cli_command cmd_snapshot_create = {
 static int run_delete(struct cli *cli)
 {
     struct snapshot_ref ref;
-    int result = ref_take(cli, false, &ref);
+    int result = ref_take(cli, &ref);
     if (result != CLI_DONE)
         return result;
     vde_status status = ref_open(cli, &ref);
@@ -221,23 +221,36 @@ const struct cli_command cmd_snapshot_list = {
 static int run_rollback(struct cli *cli)
 {
     struct snapshot_ref ref;
-    int result = ref_take(cli, true, &ref);
+    bool drop_newer = cli_switch(cli, "drop-newer");
+    int result = ref_take(cli, &ref);
     if (result != CLI_DONE)
         return result;
-    vde_status status = ref_open(cli, &ref);
-    if (status == VDE_OK)
+    if (drop_newer && ref.parts.volume) {
+        ref_done(&ref);
+        return cli_usage(cli, "--drop-newer", "a snapshot of a volume", "one of the image");
+    }
+    vde_status status = ref.parts.volume ? ref_open(cli, &ref) : cli_open_rolled_back(cli, ref.name, drop_newer);
+    if (status == VDE_OK && ref.parts.volume)
         status = vde_snapshot_rollback(cli->image, ref.dataset, ref.name);
     return finish(cli, &ref, status, "rolled_back", json_boolean(status == VDE_OK));
 }
 
+static const struct cli_option rollback_options[] = {
+    {"drop-newer", NULL, "without VOLUME@: newer snapshots go, too, instead of preventing it"},
+    {NULL, NULL, NULL},
+};
+
 const struct cli_command cmd_snapshot_rollback = {
     .noun = "snapshot",
     .verb = "rollback",
-    .arguments = "VOLUME@NAME",
-    .summary = "make a volume again what its newest snapshot shows; all that came after is lost",
+    .arguments = "[VOLUME@]NAME",
+    .summary = "make a volume, or without VOLUME@ the whole image, again what a snapshot shows; all that came after is lost",
     .flags = CLI_IMAGE | CLI_OPENS | CLI_WRITES,
     .min_args = 1,
     .max_args = 1,
-    .notes = "Newer snapshots must be deleted before. To look at an older state, read VOLUME@NAME or make a clone of it.",
+    .options = rollback_options,
+    .notes = "Newer snapshots must be deleted before. To look at an older state, read VOLUME@NAME or make a clone of it, or\n"
+             "read with --snapshot NAME. The whole image, tables, files and volumes, goes back to one instant at one stroke;\n"
+             "nobody else may have it open.",
     .run = run_rollback,
 };

@@ -20,13 +20,13 @@ static void report(struct cli *cli)
         cli_note("%s: %s", cli->image_path, info.open_report);
 }
 
-vde_status cli_open(struct cli *cli)
+static vde_status open_at(struct cli *cli, uint32_t flags, const char *snapshot)
 {
     struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
     /* One command, one change: the background thread would only start and stop. */
-    opts.flags = (cli->command->flags & CLI_LONG ? 0u : VDE_OPEN_NO_THREADS) |
+    opts.flags = flags | (cli->command->flags & CLI_LONG ? 0u : VDE_OPEN_NO_THREADS) |
                  (cli->command->flags & CLI_WRITES && !cli_switch(cli, "read-only") ? 0u : VDE_OPEN_READ_ONLY);
-    opts.snapshot = cli->command->flags & CLI_READS ? cli_option(cli, "snapshot") : NULL;
+    opts.snapshot = snapshot;
     opts.backend = cli_option(cli, "backend");
     opts.wait_ms = cli->wait_ms;
     vde_status status = vde_image_open(cli->image_path, &opts, &cli->image);
@@ -35,6 +35,16 @@ vde_status cli_open(struct cli *cli)
     if (status == VDE_OK && cli->command->flags & CLI_WRITES)
         report(cli);
     return status;
+}
+
+vde_status cli_open(struct cli *cli)
+{
+    return open_at(cli, 0, cli->command->flags & CLI_READS ? cli_option(cli, "snapshot") : NULL);
+}
+
+vde_status cli_open_rolled_back(struct cli *cli, const char *snapshot, bool drop_newer)
+{
+    return open_at(cli, VDE_OPEN_ROLLBACK | (drop_newer ? VDE_OPEN_DROP_NEWER : 0u), snapshot);
 }
 
 vde_status cli_open_tables(struct cli *cli)

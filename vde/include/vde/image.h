@@ -63,8 +63,8 @@ struct vde_open_opts {
 #define VDE_OPEN_DISCARD 4u    /* tell a regular file, too, what is free (holes); block devices are told always */
 #define VDE_OPEN_ROLLBACK 8u   /* for writing: everything in the image, tables, files and volumes, becomes again what `snapshot`
                                   shows, at one stroke: interrupted, it is all done or nothing of it. What came later is lost.
-                                  INVAL, naming some of them: newer snapshots have names; nothing changed then. Costs what
-                                  changed since the snapshot */
+                                  INVAL, naming some of them: newer snapshots have names; nothing changed then. IO: the next
+                                  open tells whether it is done. Costs what changed since the snapshot */
 #define VDE_OPEN_DROP_NEWER 16u /* with VDE_OPEN_ROLLBACK: newer snapshots go, too, instead of preventing it */
 #define VDE_OPEN_OPTS_INIT { sizeof(struct vde_open_opts), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
