@@ -74,7 +74,8 @@ static bool space_is_kept(const struct volume *volume)
     return volume->prealloc && !volume->shared && !volume->compression && volume->base == 0;
 }
 
-/* A request of more than 128 KiB was refused: parts of it may be there, each sector as before or as it wanted. */
+/* A request of more than 128 KiB to a preallocated volume was refused: parts of it may be there, each sector as before or as it
+ * wanted. */
 static void settle_parts(struct world *w, unsigned slot, uint64_t sector, uint64_t count, uint64_t stamp)
 {
     struct volume *volume = &w->now.volumes[slot];
@@ -113,7 +114,7 @@ void step_write(struct world *w)
     if (took(w, status)) {
         content_write(&volume->now, &w->clock, sector, count, stamp, volume->compression != 0);
         w->dirty[slot] |= !flags;
-    } else if (count > WHOLE_SECTORS) {
+    } else if (volume->prealloc && count > WHOLE_SECTORS) {
         settle_parts(w, slot, sector, count, stamp);
     }
 }
@@ -139,7 +140,7 @@ void step_zero(struct world *w)
     if (took(w, status)) {
         content_zero(&volume->now, &w->clock, sector, count, whole, volume->compression != 0);
         w->dirty[slot] = true;
-    } else if (count > WHOLE_SECTORS) {
+    } else if (volume->prealloc && count > WHOLE_SECTORS) {
         settle_parts(w, slot, sector, count, 0);
     }
 }

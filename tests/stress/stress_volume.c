@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Volumes under threads: blocking and queued requests, sectors of shared blocks, checkpoints, snapshots, defragmentation and
- * resizing at once; every thread knows what it wrote last. Now and then all of them rest, so that idle work begins, and is
- * disturbed. Run under the thread sanitizer.
+/* Volumes under threads: blocking and queued requests, sectors of shared blocks, checkpoints, snapshots, defragmentation,
+ * resizing and growing of the image at once; every thread knows what it wrote last. Now and then all of them rest, so that
+ * idle work begins, and is disturbed. Run under the thread sanitizer.
  * ctest: timeout=600 processors=2 */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,6 +15,8 @@
 #define THREADS (OWNERS + 4u)
 #define AREA (64u * 4096u) /* of each thread that writes blocks */
 #define SHARED (16u * 4096u)
+#define IMAGE_BYTES (64 * MIB)
+#define GROW_TIMES 24u
 
 struct shared {
     vde_image *image;
@@ -158,7 +160,8 @@ static void *manage(void *argument)
     return NULL;
 }
 
-/* Opens a volume, scatters its blocks, and closes it in the middle of what is done with it while it is idle. */
+/* Opens a volume, scatters its blocks, and closes it in the middle of what is done with it while it is idle. The image grows
+ * meanwhile, as often as it can. */
 static void *come_and_go(void *argument)
 {
     struct worker *worker = argument;
@@ -173,6 +176,8 @@ static void *come_and_go(void *argument)
             OK(vde_volume_write(volume, bytes + at, 4096, at, 0));
         }
         OK(vde_image_checkpoint(worker->shared->image));
+        if (worker->done <= GROW_TIMES)
+            OK(vde_image_grow(worker->shared->image, IMAGE_BYTES + worker->done * 4 * MIB));
         struct timespec pause = {0, (long)(10 + draw(&random, 150)) * 1000000};
         nanosleep(&pause, NULL);
         OK(vde_volume_read(volume, read, AREA, 0));
@@ -207,7 +212,9 @@ static void round_of(const char *path, uint32_t level, unsigned seconds)
     void *(*bodies[THREADS])(void *) = {block, block, block, queued, queued, block, manage, come_and_go};
     struct worker *workers = calloc(THREADS, sizeof *workers);
     OK(vde_device_open(path, "auto", VDE_DEVICE_CREATE, 256 * MIB, &device));
-    format_on(device, 0);
+    struct vde_format_opts format = VDE_FORMAT_OPTS_INIT;
+    format.size_bytes = IMAGE_BYTES;
+    OK(vde_image_format_device(device, &format));
     struct vde_open_opts opts = VDE_OPEN_OPTS_INIT;
     opts.checkpoint_ms = 20;
     opts.idle_defrag_ms = 5;

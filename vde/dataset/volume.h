@@ -12,6 +12,7 @@
 #include <vde/volume.h>
 
 #include "pool/blocks.h"
+#include "pool/txn.h"
 
 #define BATCH_BLOCKS 32u  /* logical blocks gathered in one batch */
 #define BATCH_ROOM 48u    /* one request at most: 128 KiB that touches three frames */
@@ -208,7 +209,8 @@ struct write_batch {
     uint32_t unmap_count;
     vde_status (*extra)(vde_txn *txn, void *context); /* adds operations of its own */
     void *extra_context;
-    uint64_t *credit;           /* blocks reserved for a large request; NULL: none */
+    struct credit *credit;      /* of a large request; NULL: none */
+    uint64_t paid;              /* blocks of it that were allocated and not published */
     uint64_t lsn;               /* published */
     bool hurried;               /* a flush comes next: the record need not wait for the data */
     vde_status status;
@@ -259,9 +261,16 @@ vde_status gather_write(struct vde_volume *volume, uint64_t block, uint32_t bloc
                         uint64_t *ret_lsn);
 
 /* volume_rmw.c: any range that touches at most BATCH_BLOCKS + 1 blocks, reading what it does not cover; `data` NULL: zeroes.
- * `end`: bytes that the volume must have when it is published. */
+ * `end`: bytes that the volume must have when it is published. `credit`: pays for it; NULL: nothing was reserved. */
 vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t end,
-                     bool hurried, uint64_t *ret_lsn);
+                     bool hurried, struct credit *credit, uint64_t *ret_lsn);
+
+/* volume_credit.c: reserve space for a request that writes up to `blocks`, in so many runs, in several transactions. NOSPC:
+ * nothing was reserved. */
+vde_status credit_take(const struct vde_volume *volume, uint64_t blocks, uint64_t runs, enum space_limit limit,
+                       struct credit *ret_credit);
+/* What is left of it. */
+void credit_give(struct vde_image *image, struct credit *credit);
 
 /* volume_prealloc.c: how many of the blocks in the batch are not mapped yet. */
 vde_status batch_count_covered(struct write_batch *batch);
@@ -285,8 +294,9 @@ vde_status volume_defrag(struct vde_volume *volume, uint64_t *block, uint64_t li
 /* volume_idle.c: a step of what is done while nobody asks for anything; see vde_image.idle_work. */
 uint64_t volumes_idle_step(struct vde_image *image);
 
-/* volume_queue.c: blocking writes of any size through a queue of the image's own. */
-vde_status queue_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t *ret_lsn);
+/* volume_queue.c: blocking writes of more than BATCH_BYTES through a queue of the image's own. */
+vde_status queue_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, struct credit *credit,
+                       uint64_t *ret_lsn);
 /* Destroy the spare queues. */
 void queues_destroy(struct volumes *volumes);
 #endif

@@ -24,7 +24,11 @@ static void give_up(struct write_batch *batch)
 {
     if (!batch->txn->submitted && batch->taken > 0)
         prealloc_restore(batch->volumes->image, batch->prealloc, batch->taken);
-    batch->taken = 0;
+    if (!batch->txn->submitted && batch->paid > 0) {
+        space_restore(batch->volumes->image->space, batch->paid);
+        batch->credit->data += batch->paid;
+    }
+    batch->taken = batch->paid = 0;
     txn_reset(batch->txn);
 }
 
@@ -224,7 +228,7 @@ static vde_status allocate_run(struct write_batch *batch, uint32_t first, uint64
     if (batch->prealloc)
         return prealloc_allocate(image, batch->prealloc, batch->covered - batch->taken, want, min, ret_address, ret_blocks,
                                  ret_taken);
-    enum space_limit limit = batch->credit && *batch->credit > 0 ? SPACE_CHECKPOINT : SPACE_NORMAL;
+    enum space_limit limit = batch->credit && batch->credit->data > 0 ? SPACE_CHECKPOINT : SPACE_NORMAL;
     VDE_TRY(space_allocate_run(image->space, SPACE_DATA, limit, want, min, ret_address, ret_blocks));
     return VDE_OK;
 }
@@ -232,10 +236,11 @@ static vde_status allocate_run(struct write_batch *batch, uint32_t first, uint64
 /* The allocation stands: pay for it out of what was reserved. */
 static void pay(struct write_batch *batch, uint32_t blocks)
 {
-    uint64_t paid = batch->credit && !batch->prealloc ? min_u64(*batch->credit, blocks) : 0;
+    uint64_t paid = batch->credit && !batch->prealloc ? min_u64(batch->credit->data, blocks) : 0;
     if (paid > 0) {
         space_unreserve(batch->volumes->image->space, paid);
-        *batch->credit -= paid;
+        batch->credit->data -= paid;
+        batch->paid += paid;
     }
 }
 
@@ -350,6 +355,7 @@ static vde_status build(struct write_batch *batch)
         const struct expected_blocks *e = &batch->expected[i];
         VDE_TRY(txn_expect_blocks(batch->txn, e->dataset, e->block, e->blocks, e->lsn, e->generation));
     }
+    batch->txn->credit = batch->credit;
     batch->txn->lazy = true;
     return batch->extra ? batch->extra(batch->txn, batch->extra_context) : VDE_OK;
 }

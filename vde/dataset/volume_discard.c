@@ -7,6 +7,7 @@
 #include "dataset/volume.h"
 
 #define STEP_BLOCKS 4096u /* unmapped by one transaction: each takes an entry in the overlay */
+#define STEP_LEAST 16u    /* the same when the image is so full that the trees have little room */
 
 struct forget {
     struct vde_volume *volume;
@@ -16,6 +17,8 @@ struct forget {
     uint64_t end;   /* as in rmw_write() */
     uint64_t lsn;
     uint64_t unmapped; /* blocks in the transaction */
+    uint64_t step;     /* about how many it may have */
+    struct credit credit; /* for the edges */
 };
 
 /* Add what is mapped from *at on, up to `end`, until the transaction is large enough. With frames, whole ones: one may be
@@ -24,7 +27,7 @@ static vde_status collect(struct forget *forget, uint64_t *at, uint64_t end)
 {
     uint64_t unit = volume_has_frames(forget->volume) ? RUN_FRAME_BLOCKS : 1, count = 0;
     struct segment segment;
-    while (*at < end && count < STEP_BLOCKS) {
+    while (*at < end && count < forget->step) {
         VDE_TRY(block_cursor_at(forget->reader->cursor, *at, end, &segment));
         uint64_t next = *at + segment.blocks;
         if (segment.data) {
@@ -57,23 +60,31 @@ static vde_status submit(struct forget *forget)
 /* Blocks that are whole frames where there may be some. */
 static vde_status forget_whole(struct forget *forget, uint64_t first, uint64_t end)
 {
-    for (uint64_t at = first; at < end;) {
+    forget->step = STEP_BLOCKS;
+    for (uint64_t at = first, next; at < end; at = next) {
         txn_reset(forget->txn);
         forget->unmapped = 0;
+        next = at;
         VDE_TRY(volume_pin(forget->volume, &forget->pin));
         vde_status status = reader_set(forget->reader, &forget->pin.map);
         if (status == VDE_OK)
-            status = collect(forget, &at, end);
+            status = collect(forget, &next, end);
         volume_unpin(forget->volume, &forget->pin);
         VDE_TRY(status);
-        VDE_TRY(submit(forget));
+        status = submit(forget);
+        if (status == VDE_NOSPC && forget->step > STEP_LEAST) {
+            forget->step /= 4;
+            next = at;
+        } else {
+            VDE_TRY(status);
+        }
     }
     return VDE_OK;
 }
 
 static vde_status make_zero(struct forget *forget, uint64_t offset, uint64_t size)
 {
-    return size == 0 ? VDE_OK : rmw_write(forget->volume, NULL, size, offset, forget->end, false, &forget->lsn);
+    return size == 0 ? VDE_OK : rmw_write(forget->volume, NULL, size, offset, forget->end, false, &forget->credit, &forget->lsn);
 }
 
 /* Unmap the plain blocks of a part of a frame; *ret_compressed: it is compressed, and must be rewritten. */
@@ -135,6 +146,21 @@ static vde_status forget_range(struct forget *forget, uint64_t size, uint64_t of
     return zeroes ? make_zero(forget, last * BLOCK_BYTES, end - last * BLOCK_BYTES) : VDE_OK;
 }
 
+/* An edge inside a frame may write the frame once more, one inside a block that block or, before, its frame. */
+static uint64_t edge_blocks(const struct vde_volume *volume, uint64_t at, bool zeroes)
+{
+    bool in_block = zeroes && at % BLOCK_BYTES != 0;
+    if (!volume_has_frames(volume))
+        return in_block;
+    return (in_block ? RUN_FRAME_BLOCKS : 0) + (at % FRAME_BYTES != 0 ? RUN_FRAME_BLOCKS : 0);
+}
+
+static vde_status reserve_edges(struct forget *forget, uint64_t size, uint64_t offset, bool zeroes)
+{
+    uint64_t blocks = edge_blocks(forget->volume, offset, zeroes) + edge_blocks(forget->volume, offset + size, zeroes);
+    return credit_take(forget->volume, blocks, 4, zeroes ? SPACE_NORMAL : SPACE_DELETE, &forget->credit);
+}
+
 vde_status volume_forget(struct vde_volume *volume, uint64_t size, uint64_t offset, uint64_t end, bool zeroes,
                          uint64_t *ret_lsn)
 {
@@ -147,14 +173,17 @@ vde_status volume_forget(struct vde_volume *volume, uint64_t size, uint64_t offs
     if (size == 0)
         return VDE_OK;
     if (size <= BATCH_BYTES) /* as a whole or not at all */
-        return rmw_write(volume, NULL, size, offset, end, false, ret_lsn);
-    VDE_TRY(vde_txn_create(volume->image, &forget.txn));
-    vde_status status = reader_take(volume->volumes, &forget.reader);
+        return rmw_write(volume, NULL, size, offset, end, false, NULL, ret_lsn);
+    VDE_TRY(reserve_edges(&forget, size, offset, zeroes));
+    vde_status status = vde_txn_create(volume->image, &forget.txn);
+    if (status == VDE_OK)
+        status = reader_take(volume->volumes, &forget.reader);
     if (status == VDE_OK) {
         status = forget_range(&forget, size, offset, zeroes);
         reader_give(volume->volumes, forget.reader);
     }
     vde_txn_destroy(forget.txn);
+    credit_give(volume->image, &forget.credit);
     *ret_lsn = forget.lsn;
     return status;
 }

@@ -99,7 +99,7 @@ struct split {
     struct vde_volume_request *request;
     uint64_t remaining;
     vde_status status;
-    uint64_t credit; /* blocks reserved, so that running out of space is known before anything happened */
+    struct credit own, *credit;
     struct vde_volume_request pieces[];
 };
 
@@ -115,7 +115,7 @@ static void end_piece(struct vde_volume_queue *queue, struct vde_volume_request 
         split->status = status;
     if (--split->remaining > 0)
         return;
-    space_unreserve(queue->image->space, split->credit);
+    credit_give(queue->image, &split->own);
     queue_complete(queue, split->request, split->status);
     free(split);
 }
@@ -130,26 +130,15 @@ void queue_complete(struct vde_volume_queue *queue, struct vde_volume_request *r
     list_add(&queue->done, request);
 }
 
-static vde_status reserve(struct vde_image *image, uint64_t blocks)
-{
-    uint64_t slack = blocks / 16 + 16; /* what the trees will need is kept when a batch is published */
-    vde_status status = space_reserve(image->space, blocks + slack, SPACE_NORMAL);
-    for (unsigned tries = 0; status == VDE_NOSPC && space_may_come(image, &tries);)
-        status = space_reserve(image->space, blocks + slack, SPACE_NORMAL);
-    if (status == VDE_OK)
-        space_unreserve(image->space, slack);
-    return status;
-}
-
 static vde_status start_split(struct vde_volume_queue *queue, struct vde_volume_request *request)
 {
     uint64_t count = div_up(request->size, BATCH_BYTES);
     struct split *split = calloc(1, sizeof *split + count * sizeof *split->pieces);
     if (!split)
         return fail_nomem("volume write");
-    bool kept = request->volume->shared->flags & VOLUME_PREALLOC; /* its space is reserved anyway */
-    split->credit = kept ? 0 : request->size / BLOCK_BYTES;
-    vde_status status = kept ? VDE_OK : reserve(queue->image, split->credit);
+    split->credit = queue->credit ? queue->credit : &split->own;
+    uint64_t blocks = request->size / BLOCK_BYTES; /* each may become a run of its own */
+    vde_status status = queue->credit ? VDE_OK : credit_take(request->volume, blocks, blocks, SPACE_NORMAL, &split->own);
     if (status != VDE_OK) {
         free(split);
         return status;
@@ -164,7 +153,7 @@ static vde_status start_split(struct vde_volume_queue *queue, struct vde_volume_
         piece->size = min_u64(BATCH_BYTES, request->size - i * BATCH_BYTES);
         piece->done = piece_done;
         piece->context = split;
-        status = split->status == VDE_OK ? queue_add_write(queue, piece, &split->credit) : split->status;
+        status = split->status == VDE_OK ? queue_add_write(queue, piece, split->credit) : split->status;
         if (status != VDE_OK)
             end_piece(queue, piece, status);
     }
@@ -326,16 +315,19 @@ static void give_back(struct volumes *volumes, struct vde_volume_queue *queue)
         destroy(queue);
 }
 
-vde_status queue_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t *ret_lsn)
+vde_status queue_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, struct credit *credit,
+                       uint64_t *ret_lsn)
 {
     struct vde_volume_queue *queue;
     struct vde_volume_request request = {.volume = volume, .op = VDE_VOLUME_OP_WRITE, .size = size, .offset = offset,
                                          .buffer = (void *)(uintptr_t)data}, *reaped;
     uint32_t count = 0;
     VDE_TRY(borrow(volume->volumes, &queue));
+    queue->credit = credit;
     vde_status status = vde_volume_submit(queue, &request);
     while (status == VDE_OK && count == 0)
         status = vde_volume_reap(queue, &reaped, 1, true, &count);
+    queue->credit = NULL;
     give_back(volume->volumes, queue);
     *ret_lsn = log_last_lsn(volume->image->log);
     return status == VDE_OK ? request.status : status;

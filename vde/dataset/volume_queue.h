@@ -50,6 +50,7 @@ struct vde_volume_queue {
     uint64_t hard_lsn;
     bool hard_waited;
     bool patient;               /* reap waits for everything: there is only one request */
+    struct credit *credit;      /* and this was reserved for it */
     int fd;
 };
 
@@ -57,7 +58,7 @@ struct vde_volume_queue {
 void queue_complete(struct vde_volume_queue *queue, struct vde_volume_request *request, vde_status status);
 void queue_start_read(struct vde_volume_queue *queue, struct vde_volume_request *request);
 /* Copy aligned blocks of a request into batches: the open one, or (credit) some of its own. */
-vde_status queue_add_write(struct vde_volume_queue *queue, struct vde_volume_request *request, uint64_t *credit);
+vde_status queue_add_write(struct vde_volume_queue *queue, struct vde_volume_request *request, struct credit *credit);
 /* Send out what may go; `all`: the open batch as well unless many are in flight. */
 void queue_pump(struct vde_volume_queue *queue, bool all);
 /* Take what the device has completed, waiting for some of it. */

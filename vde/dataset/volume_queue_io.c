@@ -85,10 +85,9 @@ static void kick(struct vde_volume_queue *queue)
 static void fail_batch(struct vde_volume_queue *queue, struct write_batch *batch, vde_status status)
 {
     struct request_list list = {batch->requests, NULL};
+    batch_give(batch); /* first: it gives back what its request has reserved */
     for (struct vde_volume_request *request = list_take(&list); request; request = list_take(&list))
         queue_complete(queue, request, status);
-    batch->requests = NULL;
-    batch_give(batch);
 }
 
 static void issue(struct vde_volume_queue *queue, struct write_batch *batch)
@@ -126,16 +125,16 @@ static void publish(struct vde_volume_queue *queue, struct write_batch *batch)
         return;
     }
     struct request_list list = {batch->requests, NULL};
+    uint64_t lsn = batch->lsn;
+    batch_give(batch); /* first: it gives back what its request has reserved */
     for (struct vde_volume_request *request = list_take(&list); request; request = list_take(&list)) {
         if (status == VDE_OK && request->flags & VDE_VOLUME_FUA) {
-            queue->hard_lsn = max_u64(queue->hard_lsn, batch->lsn);
+            queue->hard_lsn = max_u64(queue->hard_lsn, lsn);
             list_add(&queue->hard, request);
         } else {
             queue_complete(queue, request, status);
         }
     }
-    batch->requests = NULL;
-    batch_give(batch);
 }
 
 static void seal(struct vde_volume_queue *queue)
@@ -183,7 +182,7 @@ static vde_status open_batch(struct vde_volume_queue *queue, const struct open_v
     return queue->open ? VDE_OK : batch_take(queue->volumes, &queue->open);
 }
 
-vde_status queue_add_write(struct vde_volume_queue *queue, struct vde_volume_request *request, uint64_t *credit)
+vde_status queue_add_write(struct vde_volume_queue *queue, struct vde_volume_request *request, struct credit *credit)
 {
     struct open_volume *shared = request->volume->shared;
     uint64_t block = request->offset / BLOCK_BYTES, end = request->offset + request->size;

@@ -19,6 +19,7 @@ struct rmw {
     struct volume_pin pin;
     struct write_batch *batch;
     bool hurried;
+    struct credit *credit;
 };
 
 /* Read blocks, except those outside of what is written. */
@@ -168,6 +169,7 @@ static vde_status attempt(struct rmw *rmw, uint64_t *ret_lsn)
 {
     VDE_TRY(batch_take(rmw->volume->volumes, &rmw->batch));
     rmw->batch->hurried = rmw->hurried;
+    rmw->batch->credit = rmw->credit;
     vde_status status = volume_pin(rmw->volume, &rmw->pin);
     if (status == VDE_OK) {
         status = attempt_pinned(rmw);
@@ -181,9 +183,10 @@ static vde_status attempt(struct rmw *rmw, uint64_t *ret_lsn)
 }
 
 vde_status rmw_write(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, uint64_t end,
-                     bool hurried, uint64_t *ret_lsn)
+                     bool hurried, struct credit *credit, uint64_t *ret_lsn)
 {
-    struct rmw rmw = {.volume = volume, .data = data, .size = size, .offset = offset, .end = end, .hurried = hurried};
+    struct rmw rmw = {.volume = volume, .data = data, .size = size, .offset = offset, .end = end, .hurried = hurried,
+                      .credit = credit};
     VDE_TRY(reader_take(volume->volumes, &rmw.reader));
     vde_status status = reader_need_bounce(rmw.reader);
     rmw.raw = rmw.reader->bounce;

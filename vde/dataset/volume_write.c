@@ -17,31 +17,48 @@ static vde_status write_one(struct vde_volume *volume, const uint8_t *data, uint
         if (status != VDE_BUSY) /* a volume in that batch shrank: alone it is clear which */
             return status;
     }
-    return rmw_write(volume, data, size, offset, offset + size, hurried, ret_lsn);
+    return rmw_write(volume, data, size, offset, offset + size, hurried, NULL, ret_lsn);
+}
+
+static vde_status write_part(struct vde_volume *volume, const uint8_t *data, uint64_t size, uint64_t offset,
+                             struct credit *credit, uint64_t *ret_lsn)
+{
+    return size == 0 ? VDE_OK : rmw_write(volume, data, size, offset, offset + size, false, credit, ret_lsn);
+}
+
+/* What is covered whole in one piece, then the edges; a request that is hardly larger than a batch in two. */
+static vde_status write_large(struct vde_volume *volume, const uint8_t *data, uint64_t size, uint64_t offset,
+                              struct credit *credit, uint64_t *ret_lsn)
+{
+    uint64_t unit = volume_has_frames(volume) ? FRAME_BYTES : BLOCK_BYTES, end = offset + size;
+    uint64_t first = round_up(offset, unit), last = end / unit * unit;
+    if (last - first > BATCH_BYTES)
+        VDE_TRY(queue_write(volume, data + (first - offset), last - first, first, credit, ret_lsn));
+    else
+        first = last = (offset / BATCH_BYTES + 1) * BATCH_BYTES;
+    for (uint64_t at = offset, part; at < first; at += part) {
+        part = min_u64(first - at, BATCH_BYTES);
+        VDE_TRY(write_part(volume, data + (at - offset), part, at, credit, ret_lsn));
+    }
+    for (uint64_t at = last, part; at < end; at += part) {
+        part = min_u64(end - at, BATCH_BYTES);
+        VDE_TRY(write_part(volume, data + (at - offset), part, at, credit, ret_lsn));
+    }
+    return VDE_OK;
 }
 
 vde_status volume_write_at(struct vde_volume *volume, const void *data, uint64_t size, uint64_t offset, bool hurried,
                            uint64_t *ret_lsn)
 {
-    const uint8_t *from = data;
     if (size <= BATCH_BYTES)
-        return write_one(volume, from, size, offset, hurried, ret_lsn);
-    uint64_t unit = volume_has_frames(volume) ? FRAME_BYTES : BLOCK_BYTES, end = offset + size;
-    uint64_t first = round_up(offset, unit), last = end / unit * unit; /* what is covered whole */
-    if (last - first > BATCH_BYTES) {
-        VDE_TRY(queue_write(volume, from + (first - offset), last - first, first, ret_lsn));
-        if (offset < first)
-            VDE_TRY(write_one(volume, from, first - offset, offset, false, ret_lsn));
-        return last < end ? write_one(volume, from + (last - offset), end - last, last, false, ret_lsn) : VDE_OK;
-    }
-    while (size > 0) {
-        uint64_t part = min_u64(size, BATCH_BYTES - offset % BATCH_BYTES);
-        VDE_TRY(write_one(volume, from, part, offset, false, ret_lsn));
-        from += part;
-        offset += part;
-        size -= part;
-    }
-    return VDE_OK;
+        return write_one(volume, data, size, offset, hurried, ret_lsn);
+    uint64_t unit = volume_has_frames(volume) ? FRAME_BYTES : BLOCK_BYTES;
+    uint64_t touched = round_up(offset + size, unit) - offset / unit * unit;
+    struct credit credit;
+    VDE_TRY(credit_take(volume, touched / BLOCK_BYTES, touched / BLOCK_BYTES, SPACE_NORMAL, &credit));
+    vde_status status = write_large(volume, data, size, offset, &credit, ret_lsn);
+    credit_give(volume->image, &credit);
+    return status;
 }
 
 vde_status volume_harden(struct vde_volume *volume, uint64_t lsn)

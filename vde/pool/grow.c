@@ -55,9 +55,11 @@ static vde_status write_superblock(struct vde_image *image, struct superblock *s
 static void publish(struct vde_image *image, const struct superblock *sb, const struct layout *grown)
 {
     image->sb = *sb;
+    lock_take(log_gate(image->log)); /* submitting transactions read it, too */
     lock_take(&image->views_lock);
     image->sb_published = *sb;
     lock_drop(&image->views_lock);
+    lock_drop(log_gate(image->log));
     /* Who is handed a new block must find it allocatable. */
     layout_adopt(&image->label.layout, grown);
     __atomic_store_n(&image->store.device_blocks, grown->blocks, __ATOMIC_RELAXED);

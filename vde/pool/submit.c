@@ -90,13 +90,25 @@ uint64_t pending_blocks(const struct vde_image *image, uint64_t ops, uint64_t by
     return paths + div_up(bytes * 2, BLOCK_BYTES) + ops / 64 + 4;
 }
 
-/* Gate held: keep the space that the trees will need for this record. */
-static vde_status reserve_space(vde_txn *txn, const struct op_sizes *sizes, uint64_t *ret_blocks)
+/* Gate held: keep the space that the trees will need for this record; part of it may be paid for. */
+static vde_status reserve_space(vde_txn *txn, const struct op_sizes *sizes, uint64_t *ret_blocks, uint64_t *ret_paid)
 {
     struct pending *p = &txn->image->active_pending;
     uint64_t need = pending_blocks(txn->image, p->ops + sizes->tree_ops, p->bytes + sizes->tree_bytes);
     *ret_blocks = need > p->reserved ? need - p->reserved : 0;
-    return space_reserve(txn->image->space, *ret_blocks, txn->frees ? SPACE_DELETE : SPACE_NORMAL);
+    *ret_paid = txn->credit ? min_u64(txn->credit->trees, *ret_blocks) : 0;
+    VDE_TRY(space_reserve(txn->image->space, *ret_blocks - *ret_paid,
+                          txn->frees || txn->credit ? SPACE_DELETE : SPACE_NORMAL));
+    if (txn->credit)
+        txn->credit->trees -= *ret_paid;
+    return VDE_OK;
+}
+
+static void unreserve_space(vde_txn *txn, uint64_t blocks, uint64_t paid)
+{
+    space_unreserve(txn->image->space, blocks - paid);
+    if (txn->credit)
+        txn->credit->trees += paid;
 }
 
 static void patch_times(vde_txn *txn, uint64_t time_us)
@@ -122,17 +134,17 @@ static vde_status submit_once(vde_txn *txn, const struct op_sizes *sizes, struct
 {
     struct vde_image *image = txn->image;
     struct overlay *overlay = image->current->overlays[0];
-    uint64_t blocks, lsn;
+    uint64_t blocks, paid, lsn;
     VDE_TRY(validate(txn));
     if (overlay_bytes(overlay) > image->memory_bytes / 2 || overlay_entries(overlay) > OVERLAY_ENTRIES_MAX)
         return VDE_TIMED_OUT; /* over the budget: as if the ring were full */
     VDE_TRY(overlay_reserve(overlay, sizes->entries, sizes->bytes));
-    VDE_TRY(reserve_space(txn, sizes, &blocks));
+    VDE_TRY(reserve_space(txn, sizes, &blocks, &paid));
     uint64_t time_us = max_u64(max_u64(image_now_us(image), image->last_time_us + 1), txn->min_time_us);
     patch_times(txn, time_us);
     vde_status status = prepare_log(txn, time_us);
     if (status != VDE_OK) {
-        space_unreserve(image->space, blocks);
+        unreserve_space(txn, blocks, paid);
         return status;
     }
     enum log_payload payload = LOG_PAYLOAD_NONE;

@@ -35,6 +35,7 @@ void txn_reset(vde_txn *txn)
     txn->touched_count = txn->append_count = txn->condition_count = txn->extent_count = txn->patch_count = 0;
     txn->expected_count = 0;
     txn->run_blocks = txn->data_bytes = txn->min_time_us = 0;
+    txn->credit = NULL;
     txn->frees = txn->submitted = txn->lazy = false;
     txn->data_count = 0;
 }

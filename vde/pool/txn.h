@@ -29,6 +29,11 @@ struct expected_blocks {
     uint64_t dataset, block, blocks, lsn, generation;
 };
 
+/* Blocks that were reserved for a request of several transactions before the first of them. */
+struct credit {
+    uint64_t data, trees;
+};
+
 struct vde_txn {
     struct vde_image *image;
     uint8_t *ops;           /* encoded operations */
@@ -52,6 +57,7 @@ struct vde_txn {
     uint64_t run_blocks;    /* of volumes, in runs and unmaps */
     uint64_t data_bytes;    /* written to the heap for this transaction */
     uint64_t min_time_us;
+    struct credit *credit;  /* pays for what the trees need, as far as it reaches; NULL: none */
     bool frees, submitted;
     bool lazy;              /* data of a volume that nobody waits for: background.c need not hurry */
     struct vde_io *data;    /* not written yet, borrowed: submit does it, at the same time as the record if it can */

@@ -64,6 +64,8 @@ void space_release_many(struct space *space, const struct run *runs, size_t coun
 /* Keep `blocks` for changes not yet in the trees, replacing what was kept before. NOSPC: nothing changed. */
 vde_status space_reserve(struct space *space, uint64_t blocks, enum space_limit limit);
 void space_unreserve(struct space *space, uint64_t blocks);
+/* Without looking whether there is room: when an allocation that was paid for with a reservation is undone, before it. */
+void space_restore(struct space *space, uint64_t blocks);
 
 /* What was promised to preallocated volumes: blocks for what they have not mapped yet (size less mapped). Nobody else's
  * allocation gets these blocks; the volume takes them with space_allocate_volume(). It is not on disk: whoever keeps volumes

@@ -171,6 +171,13 @@ void space_unreserve(struct space *space, uint64_t blocks)
     lock_drop(&space->lock);
 }
 
+void space_restore(struct space *space, uint64_t blocks)
+{
+    lock_take(&space->lock);
+    space->reserved += blocks;
+    lock_drop(&space->lock);
+}
+
 vde_status space_reserve_volume(struct space *space, uint64_t blocks)
 {
     lock_take(&space->lock);

@@ -36,7 +36,7 @@ vde_status tree_cursor_open(const struct tree_store *store, uint64_t tree, const
     struct tree_cursor *cursor = calloc(1, sizeof *cursor);
     if (!cursor)
         return fail_nomem("tree cursor");
-    cursor->store = *store;
+    cursor->store = store_copy(store);
     cursor->tree = tree;
     cursor->root = *root;
     *ret_cursor = cursor;
@@ -67,7 +67,7 @@ vde_status tree_cursor_reset(struct tree_cursor *cursor, const struct tree_store
     VDE_TRY(check_root(tree, root));
     if (tree != cursor->tree || store->context != cursor->store.context || store->cache != cursor->store.cache)
         unpin_path(cursor);
-    cursor->store = *store;
+    cursor->store = store_copy(store);
     cursor->tree = tree;
     cursor->root = *root;
     cursor->valid = false;

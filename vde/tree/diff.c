@@ -123,7 +123,7 @@ vde_status tree_diff_open(const struct tree_store *store, uint64_t tree_a, const
     struct tree_diff *diff = calloc(1, sizeof *diff);
     if (!diff)
         return fail_nomem("tree difference");
-    diff->store = *store;
+    diff->store = store_copy(store);
     vde_status status = side_init(&diff->a, &diff->store, tree_a, a);
     if (status == VDE_OK)
         status = side_init(&diff->b, &diff->store, tree_b, b);

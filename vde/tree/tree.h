@@ -29,6 +29,10 @@ static inline uint64_t store_blocks(const struct tree_store *store)
 {
     return __atomic_load_n(&store->device_blocks, __ATOMIC_RELAXED);
 }
+static inline struct tree_store store_copy(const struct tree_store *store)
+{
+    return (struct tree_store){store->read, store->context, store->cache, store->seed, store_blocks(store)};
+}
 
 /* Making a new version. All nodes and spilled values go through `write`, in any order; the pool flushes later. */
 struct tree_writer {

@@ -9,7 +9,8 @@
  * prefix of its completed requests that includes all flushed ones; a request of at most 128 KiB is there as a whole or not
  * at all, a larger one may be there in part.
  *
- * Statuses: INVAL (range, alignment), NOT_FOUND, READ_ONLY, NOSPC (nothing of a request of at most 128 KiB happened), CORRUPT (a block
+ * Statuses: INVAL (range, alignment), NOT_FOUND, READ_ONLY, NOSPC (nothing of the request happened, except that a large
+ * one to a preallocated volume whose old blocks are kept by snapshots may be there in part), CORRUPT (a block
  * whose checksum does not fit: nothing of it is returned; the detail names volume, offset and block), IO, NOMEM, POISONED
  * and COMMIT_UNKNOWN as in txn.h.
  *
