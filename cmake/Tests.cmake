@@ -218,6 +218,13 @@ foreach(kind cli interop abi lint mutation qemu)
   vde_script_folder(${kind} ${TESTS}/${kind})
 endforeach()
 
+# Programs that the scripts of tests/interop ask.
+file(GLOB interop_programs CONFIGURE_DEPENDS ${TESTS}/interop/*.c)
+foreach(source ${interop_programs})
+  get_filename_component(name ${source} NAME_WE)
+  vde_program(interop_${name} ${source})
+endforeach()
+
 # The abi tests look at a release build and its installation, which one of them makes for all.
 get_property(names DIRECTORY PROPERTY TESTS)
 foreach(name ${names})
