@@ -20,11 +20,11 @@ _vdectl_options()
 {
     case $1 in
     "format") echo "--size --log-size --force --image --backend --wait --bytes --json --help" ;;
-    "info") echo "--image --backend --snapshot --wait --bytes --json --help" ;;
+    "info") echo "--usage --image --backend --snapshot --wait --bytes --json --help" ;;
     "check") echo "--no-data --image --backend --wait --bytes --json --help" ;;
     "capabilities") echo "--image --json --help" ;;
     "checkpoint") echo "--image --backend --wait --bytes --json --help" ;;
-    "copy") echo "--force --damaged --image --backend --wait --bytes --json --help" ;;
+    "copy") echo "--snapshot --size --read-only --force --damaged --image --backend --wait --bytes --json --help" ;;
     "grow") echo "--size --image --backend --wait --bytes --json --help" ;;
     "scrub") echo "--rate --image --backend --wait --bytes --json --help" ;;
     "repair") echo "--apply --image --backend --wait --json --help" ;;
