@@ -6,6 +6,7 @@
 #include "model/schema.h"
 #include "state/fail.h"
 #include "timetravel/point.h"
+#include "txlog/partitions.h"
 
 struct printing {
     struct lh_point *point;
@@ -154,34 +155,24 @@ static vde_status walk_log(struct printing *p)
 }
 
 /* --- the document ----------------------------------------------------------------------------------------------- */
-static vde_status print_specs(struct printing *p, const struct lh_metadata *metadata)
+static vde_status print_specs(struct printing *p, const struct lh_action *action)
 {
     struct lh_arena arena = LH_ARENA_INIT;
     struct lh_schema schema;
+    struct lh_partition_specs specs;
     struct lh_buffer *out = p->out;
-    vde_status status = lh_schema_parse_iceberg(&arena, metadata->schema_string, &schema);
+    vde_status status = lh_schema_parse_iceberg(&arena, action->metadata.schema_string, &schema);
     if (status == VDE_OK)
-        lh_buffer_text(out, "\"partition-specs\":[{\"spec-id\":0,\"fields\":[");
-    for (uint32_t i = 0; status == VDE_OK && i < metadata->partition_columns.count; i++) {
-        struct lh_slice name = metadata->partition_columns.items[i];
-        const struct lh_field *field = lh_schema_find(&schema, name);
-        if (!field) {
-            status = lh_fail(VDE_CORRUPT, "table %s|partition column %.*s|a column of the schema", p->point->record.name,
-                             (int)(name.size < 200 ? name.size : 200), name.data);
-            break;
-        }
-        lh_buffer_text(out, i ? ",{" : "{");
-        member_text(out, "name", name);
-        lh_buffer_text(out, "\"transform\":\"identity\",");
-        member_uint(out, "source-id", (uint64_t)field->id);
-        member(out, "field-id");
-        lh_buffer_uint(out, 1000 + i);
-        lh_buffer_byte(out, '}');
+        status = lh_partition_specs_read(&arena, action, &schema, &specs);
+    if (status == VDE_OK) {
+        member(out, "partition-specs");
+        lh_partition_print(&specs, out);
+        lh_buffer_byte(out, ',');
+        member_uint(out, "default-spec-id", (uint64_t)specs.default_id);
+        member_uint(out, "last-partition-id", (uint64_t)specs.last_field_id);
     }
-    lh_buffer_text(out, "]}],\"default-spec-id\":0,");
-    member_uint(out, "last-partition-id", 999 + (uint64_t)metadata->partition_columns.count);
     lh_arena_done(&arena);
-    return status;
+    return lh_fail_again(status, VDE_CORRUPT);
 }
 
 static void print_properties(struct lh_buffer *out, const struct lh_map *map)
@@ -215,7 +206,7 @@ static vde_status print_document(struct printing *p, const struct lh_action *act
     lh_buffer_add(out, p->schemas.data, p->schemas.size);
     lh_buffer_text(out, "],");
     member_uint(out, "current-schema-id", (uint64_t)action->iceberg.schema_id);
-    LH_TRY(print_specs(p, metadata));
+    LH_TRY(print_specs(p, action));
     lh_buffer_text(out, "\"sort-orders\":[{\"order-id\":0,\"fields\":[]}],\"default-sort-order-id\":0,");
     print_properties(out, &metadata->configuration);
     if (p->current_snapshot) {

@@ -106,6 +106,7 @@ static const struct field_def iceberg_fields[] = {
     FIELD(lh_iceberg, summary, "summary", MAP),
     FIELD(lh_iceberg, last_partition_id, "last-partition-id", INT64),
     FIELD(lh_iceberg, table_uuid, "table-uuid", STRING),
+    FIELD(lh_iceberg, partition_specs, "partition-specs", RAW),
 };
 const struct part_def lh_iceberg_part_def = {iceberg_fields, COUNT(iceberg_fields)};
 

@@ -215,6 +215,7 @@ struct lh_iceberg {
     struct lh_map summary;
     int64_t last_partition_id;
     struct lh_slice table_uuid;
+    struct lh_slice partition_specs;      /* raw JSON: all of the table's, spec_id is the one in force */
 };
 #define LH_ICE_SNAPSHOT_ID LH_BIT(0)
 #define LH_ICE_PARENT_SNAPSHOT_ID LH_BIT(1)
@@ -232,6 +233,7 @@ struct lh_iceberg {
 #define LH_ICE_SUMMARY LH_BIT(13)
 #define LH_ICE_LAST_PARTITION_ID LH_BIT(14)
 #define LH_ICE_TABLE_UUID LH_BIT(15)
+#define LH_ICE_PARTITION_SPECS LH_BIT(16)
 
 struct lh_action {
     enum lh_action_kind kind;

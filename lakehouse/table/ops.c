@@ -27,6 +27,8 @@ static vde_status fill_evolve(lh_txn *txn, size_t member, const struct lh_evolve
         LH_TRY(lh_txn_set_schema(txn, member, evolve->schema));
     if (evolve->property_count)
         LH_TRY(lh_txn_set_properties(txn, member, evolve->properties, evolve->property_count));
+    if (evolve->flags & LH_EVOLVE_PARTITIONING)
+        LH_TRY(lh_txn_set_partitioning(txn, member, evolve->partition_columns, evolve->partition_count));
     if (evolve->flags & LH_EVOLVE_UPGRADE_PROTOCOL)
         LH_TRY(lh_txn_allow_upgrade(txn, member));
     return VDE_OK;
@@ -38,8 +40,8 @@ vde_status lh_table_evolve(lh_lakehouse *lakehouse, const char *table, const str
     struct lh_member member = LH_MEMBER_INIT;
     lh_txn *txn = NULL;
     size_t index;
-    if (!evolve || (!evolve->schema && !evolve->property_count))
-        return lh_fail(LH_VALIDATION, "table %s|neither a schema nor properties to change|one of them", table);
+    if (!evolve || (!evolve->schema && !evolve->property_count && !(evolve->flags & LH_EVOLVE_PARTITIONING)))
+        return lh_fail(LH_VALIDATION, "table %s|no schema, properties or partitioning to change|one of them", table);
     member.expect_version = evolve->expect_version;
     LH_TRY(lh_txn_create(lakehouse, &txn));
     vde_status status = lh_txn_table(txn, table, &member, &index);

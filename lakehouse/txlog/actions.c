@@ -7,34 +7,6 @@
 #include "state/fail.h"
 #include "txlog/txn.h"
 
-/* The column names of a map as text; remembers each distinct set once, for the check against the table's partitioning. */
-static vde_status note_partition_keys(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_map *values)
-{
-    struct lh_buffer text = LH_BUFFER_INIT;
-    for (uint32_t i = 0; i < values->count; i++) {
-        lh_buffer_sized(&text, values->pairs[i].key);
-    }
-    vde_status status = lh_buffer_status(&text);
-    struct lh_slice keys = {text.data, text.size};
-    struct lh_list *sets = &member->partition_keys;
-    if (status == VDE_OK && !lh_list_has(sets, keys) && sets->count < 64) {
-        struct lh_slice *items = lh_arena_alloc(&txn->arena, sets->count + 1, sizeof *items);
-        if (!items)
-            status = lh_fail_nomem("transaction");
-        if (status == VDE_OK) {
-            if (sets->count)
-                memcpy(items, sets->items, sets->count * sizeof *items);
-            status = lh_txn_text(txn, keys, &items[sets->count]);
-        }
-        if (status == VDE_OK) {
-            sets->items = items;
-            sets->count++;
-        }
-    }
-    lh_buffer_done(&text);
-    return status;
-}
-
 static vde_status note_removal(struct lh_member_txn *member, const struct lh_removal *removal)
 {
     if (member->removal_count == member->removal_capacity) {
@@ -64,7 +36,7 @@ static vde_status refuse_mistyped(const struct lh_member_txn *member, const stru
                    first < def->count ? def->fields[first].name : "a member");
 }
 
-static vde_status note_add(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_file_action *file)
+static vde_status note_add(struct lh_member_txn *member, const struct lh_file_action *file)
 {
     if (!lh_has(&file->part, LH_FILE_PATH) || file->path.size == 0)
         return lh_fail(LH_VALIDATION, "add to table %s|no path|one", member->name.data);
@@ -75,7 +47,8 @@ static vde_status note_add(struct lh_txn *txn, struct lh_member_txn *member, con
     if (!lh_hashes_add(&member->added, lh_hash(file->path)))
         return lh_fail_nomem("transaction");
     member->data_change |= !lh_has(&file->part, LH_FILE_DATA_CHANGE) || file->data_change;
-    return note_partition_keys(txn, member, &file->partition_values);
+    member->partition_values |= file->partition_values.count != 0;
+    return VDE_OK;
 }
 
 static vde_status note_given_remove(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_file_action *file)
@@ -163,14 +136,15 @@ static vde_status note_partition(struct lh_txn *txn, struct lh_member_txn *membe
     member->removed_partitions = maps;
     member->removed_partition_count++;
     member->data_change = true;
-    return note_partition_keys(txn, member, values);
+    member->partition_values |= values->count != 0;
+    return VDE_OK;
 }
 
 static vde_status note(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_action *action)
 {
     switch (action->kind) {
     case LH_ACTION_ADD:
-        return note_add(txn, member, &action->file);
+        return note_add(member, &action->file);
     case LH_ACTION_REMOVE:
         return note_given_remove(txn, member, &action->file);
     case LH_ACTION_TXN:
@@ -181,7 +155,8 @@ static vde_status note(struct lh_txn *txn, struct lh_member_txn *member, const s
         return note_info(txn, member, &action->info);
     case LH_ACTION_ADD_PARTITION:
         member->only_files = false;
-        return note_partition_keys(txn, member, &action->file.partition_values);
+        member->partition_values |= action->file.partition_values.count != 0;
+        return VDE_OK;
     case LH_ACTION_REMOVE_PARTITION:
         return note_partition(txn, member, &action->file.partition_values);
     case LH_ACTION_METADATA:

@@ -207,6 +207,18 @@ static vde_status copy_changes(struct lh_txn *txn, const struct lh_property *fro
     return VDE_OK;
 }
 
+static vde_status take_partitioning(struct lh_txn *txn, struct lh_member_txn *member, const char *const *columns, size_t count)
+{
+    struct lh_list *list = &member->partition_columns;
+    list->items = lh_arena_alloc(&txn->arena, count + 1, sizeof *list->items);
+    if (!list->items)
+        return lh_fail_nomem("transaction");
+    for (size_t i = 0; i < count; i++)
+        LH_TRY(lh_txn_text(txn, lh_slice_of(columns[i]), &list->items[i]));
+    list->count = (uint32_t)count;
+    return VDE_OK;
+}
+
 static vde_status take_create(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_create *create)
 {
     member->create = true;
@@ -216,12 +228,7 @@ static vde_status take_create(struct lh_txn *txn, struct lh_member_txn *member, 
     LH_TRY(lh_txn_text(txn, lh_slice_of(create->schema), &member->schema));
     if (create->description)
         LH_TRY(lh_txn_text(txn, lh_slice_of(create->description), &member->description));
-    member->partition_columns.items = lh_arena_alloc(&txn->arena, create->partition_count + 1, sizeof(struct lh_slice));
-    if (!member->partition_columns.items)
-        return lh_fail_nomem("transaction");
-    for (size_t i = 0; i < create->partition_count; i++)
-        LH_TRY(lh_txn_text(txn, lh_slice_of(create->partition_columns[i]), &member->partition_columns.items[i]));
-    member->partition_columns.count = (uint32_t)create->partition_count;
+    LH_TRY(take_partitioning(txn, member, create->partition_columns, create->partition_count));
     return copy_changes(txn, create->properties, create->property_count, &member->changes, &member->change_count);
 }
 
@@ -298,6 +305,18 @@ vde_status lh_txn_set_schema(lh_txn *txn, size_t member, const char *schema)
     struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     return lh_txn_text(txn, lh_slice_of(schema), &m->schema);
+}
+
+vde_status lh_txn_set_partitioning(lh_txn *txn, size_t member, const char *const *columns, size_t count)
+{
+    struct lh_member_txn *m = NULL;
+    LH_TRY(lh_txn_member_at(txn, member, &m));
+    if (m->has_metadata || m->create)
+        return lh_fail(LH_VALIDATION, "commit to table %s|a partitioning beside a metaData action or in a new table|one of them",
+                       m->name.data);
+    m->new_partitioning = m->has_metadata = true;
+    m->only_files = false;
+    return take_partitioning(txn, m, columns, count);
 }
 
 vde_status lh_txn_allow_upgrade(lh_txn *txn, size_t member)

@@ -15,31 +15,29 @@
 #define ATTEMPTS_UNLOCKED 3u
 
 /* --- preparing -------------------------------------------------------------------------------------------------- */
-static vde_status check_partition_keys(const struct lh_txn *txn, const struct lh_member_txn *m)
+/* Every partition value that the actions give, against the table's partitioning. */
+static vde_status check_partitions(const struct lh_member_txn *m, const struct lh_meta *meta)
 {
-    const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
-    const struct lh_list *columns = &meta->metadata.metadata.partition_columns;
-    (void)txn;
-    for (uint32_t set = 0; set < m->partition_keys.count; set++) {
-        struct lh_slice keys = m->partition_keys.items[set];
-        struct lh_reader reader = {(const uint8_t *)keys.data, keys.size, 0, false};
-        uint32_t found = 0;
-        while (reader.offset < reader.size && !reader.failed) {
-            struct lh_slice key = lh_reader_sized(&reader);
-            bool known = lh_list_has(columns, key);
-            /* Under column mapping files name columns physically; then only the count can be judged. */
-            if (!known && !lh_map_find(&meta->metadata.metadata.configuration, LH_SLICE("delta.columnMapping.mode")))
-                return lh_fail(LH_VALIDATION, "table %s|a partition value for column %.*s|one of its partition columns",
-                               m->name.data, (int)(key.size < 200 ? key.size : 200), key.data);
-            found++;
-        }
-        if (found != columns->count)
-            return lh_fail(LH_VALIDATION, "table %s|partition values for %u columns|%u", m->name.data, found, columns->count);
+    struct lh_record record = {.action_count = m->action_count, .actions = {m->actions.data, m->actions.size}};
+    struct lh_decoder decoder = LH_DECODER_INIT;
+    struct lh_action_walk walk;
+    struct lh_action action;
+    vde_status status;
+    if (!meta->partitions_known || (meta->partitions.count == 0 && !m->partition_values))
+        return VDE_OK;
+    lh_action_walk_init(&walk, &decoder, &record);
+    while ((status = lh_action_walk_next(&walk, &action)) == VDE_OK) {
+        if (action.kind != LH_ACTION_ADD && action.kind != LH_ACTION_ADD_PARTITION && action.kind != LH_ACTION_REMOVE_PARTITION)
+            continue;
+        status = lh_partition_values_check(&meta->partitions, &action.file.partition_values, m->name.data, &decoder.arena);
+        if (status != VDE_OK)
+            break;
     }
-    return VDE_OK;
+    lh_decoder_done(&decoder);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
 }
 
-static vde_status check_rules(const struct lh_txn *txn, struct lh_member_txn *m)
+static vde_status check_rules(struct lh_member_txn *m)
 {
     const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
     if (lh_hashes_sort(&m->added))
@@ -53,7 +51,7 @@ static vde_status check_rules(const struct lh_txn *txn, struct lh_member_txn *m)
         !lh_list_has(&m->guarantees, lh_slice_of(meta->writer_duty)))
         return lh_fail(LH_OPAQUE, "table %s|added data, while the table uses %s|a writer that declares to guarantee it",
                        m->name.data, meta->writer_duty);
-    return check_partition_keys(txn, m);
+    return check_partitions(m, meta);
 }
 
 /* Take from the head what preparing needs. */
@@ -116,7 +114,7 @@ static vde_status prepare_member(struct lh_attempt *attempt, struct lh_member_tx
         LH_TRY(lh_conflict_check_stream(txn, m, m->read_version, UINT64_MAX));
     }
     LH_TRY(lh_member_metadata(txn, m));
-    LH_TRY(check_rules(txn, m));
+    LH_TRY(check_rules(m));
     if (lh_member_needs_state(m) && m->create)
         return lh_fail(LH_VALIDATION, "table %s|a removal in its first version|none", m->name.data);
     if (lh_member_needs_state(m) && attempt->number < ATTEMPTS_UNLOCKED)

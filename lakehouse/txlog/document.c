@@ -123,6 +123,17 @@ static vde_status schema_of(struct document *d, uint32_t token, const char **ret
     return VDE_OK;
 }
 
+static vde_status partition_by(struct document *d, uint32_t object, const char *const **ret_columns, size_t *ret_count)
+{
+    const char **columns;
+    LH_TRY(strings_of(d, "partitionBy", lh_json_find(&d->json, object, "partitionBy"), &columns, ret_count));
+    for (size_t i = 0; i < *ret_count; i++)
+        if (!columns[i])
+            return lh_fail(LH_JSON, "partitionBy of table %s|null|columns or transforms of them", d->table);
+    *ret_columns = columns;
+    return VDE_OK;
+}
+
 static vde_status create_of(struct document *d, uint32_t object, struct lh_create *create)
 {
     static const char *const known[] = {"schema", "format", "partitionBy", "properties", "description", NULL};
@@ -141,13 +152,8 @@ static vde_status create_of(struct document *d, uint32_t object, struct lh_creat
     }
     if (description != LH_JSON_NONE)
         LH_TRY(text_of(d, "description", description, &create->description));
-    const char **columns;
     struct lh_property *properties;
-    LH_TRY(strings_of(d, "partitionBy", lh_json_find(&d->json, object, "partitionBy"), &columns, &create->partition_count));
-    create->partition_columns = columns;
-    for (size_t i = 0; i < create->partition_count; i++)
-        if (!columns[i])
-            return lh_fail(LH_JSON, "partitionBy of table %s|null|column names", d->table);
+    LH_TRY(partition_by(d, object, &create->partition_columns, &create->partition_count));
     LH_TRY(properties_of(d, "properties", lh_json_find(&d->json, object, "properties"), &properties,
                          &create->property_count));
     create->properties = properties;
@@ -278,7 +284,7 @@ static vde_status take_guarantees(struct document *d, uint32_t array)
 static vde_status take_table(struct document *d, uint32_t object)
 {
     static const char *const known[] = {"table", "create", "readVersion", "expectVersion", "reads", "operation",
-                                        "properties", "schema", "actions", "guarantees", "upgradeProtocol",
+                                        "properties", "schema", "partitionBy", "actions", "guarantees", "upgradeProtocol",
                                         "userMetadata", "engineInfo", NULL};
     struct lh_member member = LH_MEMBER_INIT;
     struct lh_create create = LH_CREATE_INIT;
@@ -308,6 +314,11 @@ static vde_status take_table(struct document *d, uint32_t object)
     if ((token = lh_json_find(&d->json, object, "schema")) != LH_JSON_NONE) {
         LH_TRY(schema_of(d, token, &schema));
         LH_TRY(lh_txn_set_schema(d->txn, d->member, schema));
+    }
+    if (lh_json_find(&d->json, object, "partitionBy") != LH_JSON_NONE) {
+        const char *const *columns;
+        LH_TRY(partition_by(d, object, &columns, &count));
+        LH_TRY(lh_txn_set_partitioning(d->txn, d->member, columns, count));
     }
     if (lh_json_kind_of(&d->json, lh_json_find(&d->json, object, "upgradeProtocol")) == LH_JSON_TRUE)
         LH_TRY(lh_txn_allow_upgrade(d->txn, d->member));

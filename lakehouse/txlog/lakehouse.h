@@ -13,6 +13,7 @@
 #include "state/map.h"
 #include "state/state.h"
 #include "txlog/locks.h"
+#include "txlog/partitions.h"
 
 /* What the catalog knows of a table. The stream's id is the table's id: the engine never gives it out again. */
 struct lh_table_record {
@@ -44,6 +45,8 @@ struct lh_meta {
     bool append_only;
     bool in_commit_timestamps;
     int isolation;               /* enum lh_isolation, or -1: the table does not say */
+    struct lh_partition_keys partitions;
+    bool partitions_known;       /* false: the schema can't be read */
     const char *writer_duty;     /* what only the data's writer can guarantee, NULL: nothing */
 };
 /* Both texts in compact form are copied. */

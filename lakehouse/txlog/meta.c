@@ -60,6 +60,11 @@ vde_status lh_meta_create(struct lh_slice protocol, uint64_t protocol_version, s
     meta->protocol_version = protocol_version;
     meta->metadata_version = metadata_version;
     vde_status status = decode(meta, protocol, metadata);
+    if (status == VDE_OK) {
+        vde_status read = lh_partition_keys_read(&meta->decoder.arena, &meta->metadata, &meta->partitions);
+        meta->partitions_known = read == VDE_OK;
+        status = read == VDE_NOMEM ? read : VDE_OK;
+    }
     if (status != VDE_OK) {
         lh_meta_unref(meta);
         return status;

@@ -6,6 +6,7 @@
 #include "model/protocol.h"
 #include "state/fail.h"
 #include "txlog/columns.h"
+#include "txlog/partitions.h"
 #include "txlog/txn.h"
 
 /* What is being made; everything borrows from the transaction's arena, the old meta or the caller. */
@@ -174,10 +175,9 @@ static vde_status print_schema(struct draft *d)
         lh_schema_assign_ids(&d->schema, d->old ? &d->old_schema : NULL, &last);
         LH_TRY(lh_columns_check_ids(d->member->name.data, &d->old_schema, &d->schema, given));
         d->schema.schema_id = d->old ? d->old_schema.schema_id + 1 : 0;
-        ice->part.set |= LH_ICE_LAST_COLUMN_ID | LH_ICE_SCHEMA_ID | LH_ICE_LAST_PARTITION_ID | LH_ICE_TABLE_UUID;
+        ice->part.set |= LH_ICE_LAST_COLUMN_ID | LH_ICE_SCHEMA_ID | LH_ICE_TABLE_UUID;
         ice->last_column_id = last;
         ice->schema_id = d->schema.schema_id;
-        ice->last_partition_id = 999 + (int64_t)d->metadata.metadata.partition_columns.count;
         ice->table_uuid = d->metadata.metadata.id;
         LH_TRY(lh_fail_again(lh_schema_print_iceberg(&d->schema, &d->schema_text), LH_SCHEMA));
     } else {
@@ -304,9 +304,11 @@ static vde_status take_schema(struct draft *d, bool *ret_widened)
         LH_TRY(judge_evolution(d, ret_widened));
     if (!m->given_metadata.size)
         LH_TRY(settle_schema(d));
-    const struct lh_list *columns = &d->metadata.metadata.partition_columns;
-    return lh_fail_again(lh_schema_check_partitioning(&d->schema, columns->items, columns->count),
-                         d->old ? LH_SCHEMA_INCOMPATIBLE : LH_VALIDATION);
+    const struct lh_partitioning partitioning = {
+        .arena = &d->txn->arena, .table = m->name.data, .iceberg = d->flavor == LH_FLAVOR_ICEBERG && !m->given_metadata.size,
+        .create = !d->old, .change = m->new_partitioning, .terms = m->partition_columns};
+    d->new_metadata |= m->new_partitioning;
+    return lh_partitioning_settle(&partitioning, &d->schema, &d->metadata);
 }
 
 static vde_status take_given(struct draft *d)

@@ -43,7 +43,8 @@ struct lh_member_txn {
     bool create;
     enum lh_table_format format;
     struct lh_slice schema;      /* of create or set_schema; data == NULL: none */
-    struct lh_list partition_columns;
+    struct lh_list partition_columns; /* or terms of transforms */
+    bool new_partitioning;       /* of a table that exists: to these */
     struct lh_slice description;
     uint64_t read_version, expect_version;
     struct lh_slice operation, user_metadata, engine_info;
@@ -63,8 +64,8 @@ struct lh_member_txn {
     uint32_t app_count;
     struct lh_slice *domains;
     uint32_t domain_count;
-    struct lh_list partition_keys; /* distinct column sets of adds, each as text */
     struct lh_list guarantees;
+    bool partition_values;       /* some action has any */
     bool read_all, data_change, has_metadata, has_protocol, has_info, other_actions, upgrade, only_files;
     struct lh_slice given_metadata, given_protocol; /* compact form, in `actions` too */
     /* while committing */

@@ -41,6 +41,8 @@ void lh_txn_digest(const struct lh_txn *txn, uint8_t digest[16])
         digest_slice(state, m->given_protocol);
         for (uint32_t r = 0; r < m->removal_count; r++)
             digest_slice(state, m->removals[r].path);
+        for (uint32_t c = 0; c < m->partition_columns.count; c++)
+            digest_slice(state, m->partition_columns.items[c]);
         for (uint32_t c = 0; c < m->change_count; c++) {
             digest_slice(state, m->changes[c].key);
             digest_slice(state, m->changes[c].value);

@@ -165,6 +165,31 @@ class Tables(TableCase):
         self.assertEqual(metadata["schemas"][0]["fields"][0]["id"], 1)
         self.run_fails(FAILED, "VALIDATION", "table", "show", self.image, "ns.t", "--metadata-json")
 
+    def test_iceberg_transforms(self):
+        create = ("table", "create", self.image, "ns.i", "--schema", "id BIGINT, ts TIMESTAMP, name STRING", "--partition-by")
+        self.run_fails(FAILED, "VALIDATION", *create, "bucket(16,id)", says="format iceberg")
+        self.run_fails(FAILED, "VALIDATION", *create, "hours(id)", "--format", "iceberg", says="hour")
+        self.run_fails(USAGE, "USAGE", *create, "bucket(16,id),", "--format", "iceberg", says="--partition-by")
+        self.run_ok(*create, "bucket(16,id),days(ts)", "--format", "iceberg")
+        shown = self.run_json("table-show", "table", "show", self.image, "ns.i")
+        self.assertEqual(shown["partition_columns"], ["id_bucket_16", "ts_day"])
+        add = ("table", "add", self.image, "ns.i", "p", "--size", "1", "--partition")
+        self.run_fails(FAILED, "VALIDATION", *add, "id_bucket_16=3", says="ts_day")
+        status, _, err = self.run_any(*add, "id_bucket_16=3", "--partition", "ts_day=20-11-2026")
+        self.assertEqual(status, FAILED, err)
+        self.assertIn("ts_day", err)
+        self.assertNotIn("20-11-2026", err)
+        self.run_ok(*add, "id_bucket_16=3", "--partition", "ts_day=2026-11-20")
+        evolve = ("table", "evolve", self.image, "ns.i")
+        self.run_fails(USAGE, "USAGE", *evolve, "--partition-by", "name", "--unpartitioned", says="--unpartitioned")
+        self.run_ok(*evolve, "--partition-by", "days(ts),truncate(2,name)")
+        self.run_ok(*evolve, "--unpartitioned")
+        metadata = json.loads(self.run_ok("table", "show", self.image, "ns.i", "--metadata-json"))
+        self.assertEqual([spec["spec-id"] for spec in metadata["partition-specs"]], [0, 1, 2])
+        self.assertEqual([f["field-id"] for f in metadata["partition-specs"][1]["fields"]], [1001, 1002])
+        self.assertEqual((metadata["default-spec-id"], metadata["last-partition-id"]), (2, 1002))
+        self.run_fails(FAILED, "VALIDATION", "table", "evolve", self.image, "ns.t", "--unpartitioned", says="Delta")
+
 
 class Changes(TableCase):
     def test_remove_files_and_partitions(self):

@@ -49,6 +49,19 @@ def check(metadata, versions):
     assert snapshots[-1].summary.operation.value == "append", snapshots[-1].summary
 
 
+def check_specs(image):
+    """Transforms as pyiceberg understands them, and a spec beside the earlier one."""
+    vdectl("table", "create", image, "ice.p", "--schema", "id BIGINT, ts TIMESTAMP, name STRING", "--format", "iceberg",
+           "--partition-by", "bucket(16,id),days(ts)")
+    metadata = TableMetadataUtil.parse_raw(vdectl("table", "show", image, "ice.p", "--metadata-json"))
+    assert [str(f.transform) for f in metadata.spec().fields] == ["bucket[16]", "day"], metadata.spec()
+    vdectl("table", "evolve", image, "ice.p", "--partition-by", "truncate(2,name),hours(ts)")
+    metadata = TableMetadataUtil.parse_raw(vdectl("table", "show", image, "ice.p", "--metadata-json"))
+    assert [str(f.transform) for f in metadata.spec().fields] == ["truncate[2]", "hour"], metadata.spec()
+    assert [f.field_id for spec in metadata.partition_specs for f in spec.fields] == [1000, 1001, 1002, 1003]
+    assert metadata.last_partition_id == 1003 and metadata.default_spec_id == 1
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="vde-iceberg-") as scratch:
         image = str(pathlib.Path(scratch) / "t.vde")
@@ -63,7 +76,8 @@ def main():
             check(metadata, number + 1)
         older = TableMetadataUtil.parse_raw(vdectl("table", "show", image, "ice.t@v2", "--metadata-json"))
         assert older.table_uuid == metadata.table_uuid and older.last_sequence_number < metadata.last_sequence_number
-    print("6 documents accepted by pyiceberg")
+        check_specs(image)
+    print("8 documents accepted by pyiceberg")
     return 0
 
 

@@ -11,8 +11,17 @@ import sys
 import uuid
 
 from pyiceberg import transforms
-from pyiceberg.types import (DateType, DecimalType, IntegerType, LongType, StringType, TimestampType, TimestamptzType,
-                             TimeType, UUIDType)
+from pyiceberg.types import (
+    DateType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    StringType,
+    TimestampType,
+    TimestamptzType,
+    TimeType,
+    UUIDType,
+)
 
 PROGRAM = pathlib.Path(os.environ["VDE_BUILD_DIR"]) / "tests" / "interop_transforms"
 EPOCH = datetime.datetime(1970, 1, 1)

@@ -77,8 +77,8 @@ _vdectl_options()
         echo "--image --backend --wait --json --help"
         ;;
     "table evolve")
-        echo "--schema --schema-file --add-column --property --unset --upgrade-protocol --expect-version"
-        echo "--image --backend --wait --json --help"
+        echo "--schema --schema-file --add-column --property --unset --partition-by --unpartitioned --upgrade-protocol"
+        echo "--expect-version --image --backend --wait --json --help"
         ;;
     "table diff") echo "--from --to --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
     "table drop") echo "--purge --if-exists --image --backend --wait --json --help" ;;

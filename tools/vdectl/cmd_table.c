@@ -6,30 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Split "a,b" at its commas into pointers of one block; *text is cut in place. */
-static int split_columns(const struct cli *cli, char *text, const char ***ret_columns, size_t *ret_count)
-{
-    size_t count = 1;
-    for (const char *p = text; *p; p++)
-        count += *p == ',';
-    const char **columns = cli_alloc(NULL, count * sizeof columns[0]);
-    count = 0;
-    for (char *at = text; at;) {
-        char *comma = strchr(at, ',');
-        if (comma)
-            *comma = '\0';
-        if (!*at) {
-            free(columns);
-            return cli_usage(cli, "--partition-by", "an empty name", "column names separated by commas");
-        }
-        columns[count++] = at;
-        at = comma ? comma + 1 : NULL;
-    }
-    *ret_columns = columns;
-    *ret_count = count;
-    return CLI_DONE;
-}
-
 static int take_format(const struct cli *cli, enum lh_table_format *ret_format)
 {
     const char *format = cli_option(cli, "format");
@@ -74,7 +50,7 @@ static int run_create(struct cli *cli)
         result = properties_take(cli, &properties, "property", false);
     if (result == CLI_DONE && partition_text) {
         partition_by = cli_copy(partition_text, strlen(partition_text));
-        result = split_columns(cli, partition_by, &columns, &what.partition_count);
+        result = columns_split(cli, partition_by, &columns, &what.partition_count);
     }
     if (result == CLI_DONE)
         result = schema_take(cli, &schema);
@@ -98,7 +74,7 @@ static int run_create(struct cli *cli)
 static const struct cli_option create_options[] = {
     {"schema", "COLUMNS", "columns as DDL: 'id BIGINT NOT NULL, day DATE'"},
     {"schema-file", "FILE", "columns as DDL, as Delta's schemaString or as Iceberg's schema JSON; - for standard input"},
-    {"partition-by", "COLUMN,...", "partition columns"},
+    {"partition-by", "COLUMN,...", "partition columns; in format iceberg also transforms: bucket(16,id), days(ts)"},
     {"format", "delta|iceberg", "format of the transaction log, delta by default"},
     {"property", "KEY=VALUE", "a table property; may be given several times"},
     {"description", "TEXT", "description of the table"},
@@ -115,7 +91,8 @@ const struct cli_command cmd_table_create = {
     .min_args = 1,
     .max_args = 1,
     .options = create_options,
-    .notes = "Types: INT32, INT64, FLOAT, DOUBLE, BINARY, BOOLEAN, STRING, TIMESTAMP_MILLIS, DATE, DECIMAL(p,s), and the\n"
+    .notes = "Partition transforms: bucket(N,column), truncate(W,column), years(column), months, days, hours, void.\n"
+             "Types: INT32, INT64, FLOAT, DOUBLE, BINARY, BOOLEAN, STRING, TIMESTAMP_MILLIS, DATE, DECIMAL(p,s), and the\n"
              "names that Delta and Iceberg use. A column may end with NOT NULL and COMMENT 'text'.",
     .run = run_create,
 };

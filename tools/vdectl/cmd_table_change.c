@@ -207,22 +207,34 @@ static int run_evolve(struct cli *cli)
     static const char *const schemas[] = {"schema", "schema-file", "add-column"};
     struct lh_evolve evolve = LH_EVOLVE_INIT;
     struct properties properties = {0};
-    char *schema = NULL;
+    static const char *const partitionings[] = {"partition-by", "unpartitioned"};
+    const char *partition_text = cli_option(cli, "partition-by");
+    const char **columns = NULL;
+    char *schema = NULL, *partition_by = NULL;
     int result = cli_exclusive(cli, schemas, 3);
+    if (result == CLI_DONE)
+        result = cli_exclusive(cli, partitionings, 2);
+    if (result == CLI_DONE && partition_text) {
+        partition_by = cli_copy(partition_text, strlen(partition_text));
+        result = columns_split(cli, partition_by, &columns, &evolve.partition_count);
+        evolve.partition_columns = columns;
+    }
     if (result == CLI_DONE && !table_version_option(cli, "expect-version", &evolve.expect_version))
         result = CLI_USAGE;
     if (result == CLI_DONE)
         result = schema_take(cli, &schema);
     if (result == CLI_DONE)
         result = properties_take(cli, &properties, "property", false);
-    if (result == CLI_DONE && !schema && !cli_switch(cli, "add-column") && properties.count == 0)
-        result = cli_usage(cli, "the change", "none", "--schema, --add-column, --property or --unset");
+    bool repartitions = partition_text || cli_switch(cli, "unpartitioned");
+    if (result == CLI_DONE && !schema && !cli_switch(cli, "add-column") && properties.count == 0 && !repartitions)
+        result = cli_usage(cli, "the change", "none", "--schema, --add-column, --property, --unset or --partition-by");
     if (result == CLI_DONE) {
         struct lh_commit_result *committed;
         vde_status status = cli_open_tables(cli);
         if (status == VDE_OK && cli_switch(cli, "add-column"))
             status = add_columns(cli, &schema);
-        evolve.flags = cli_switch(cli, "upgrade-protocol") ? LH_EVOLVE_UPGRADE_PROTOCOL : 0;
+        evolve.flags = (cli_switch(cli, "upgrade-protocol") ? LH_EVOLVE_UPGRADE_PROTOCOL : 0) |
+                       (repartitions ? LH_EVOLVE_PARTITIONING : 0);
         evolve.schema = schema;
         evolve.properties = properties.items;
         evolve.property_count = properties.count;
@@ -231,6 +243,8 @@ static int run_evolve(struct cli *cli)
         result = status == VDE_OK ? commit_print(cli, committed) : cli_failed(cli, status);
     }
     properties_done(&properties);
+    free(columns);
+    free(partition_by);
     free(schema);
     return result;
 }
@@ -241,6 +255,8 @@ static const struct cli_option evolve_options[] = {
     {"add-column", "COLUMN", "a column behind the present ones: 'x INT'; may be given several times"},
     {"property", "KEY=VALUE", "set a property; may be given several times"},
     {"unset", "KEY", "take a property away; may be given several times"},
+    {"partition-by", "COLUMN,...", "another partitioning, of Iceberg tables: columns or transforms of them"},
+    {"unpartitioned", NULL, "no partitioning from now on, of Iceberg tables"},
     {"upgrade-protocol", NULL, "allow what locks older readers out, like wider types in Delta"},
     {"expect-version", "N", "the new version has to be this one"},
     {NULL, NULL, NULL},
@@ -250,7 +266,7 @@ const struct cli_command cmd_table_evolve = {
     .noun = "table",
     .verb = "evolve",
     .arguments = "TABLE",
-    .summary = "change the schema or the properties of a table as one commit",
+    .summary = "change schema, properties or partitioning of a table as one commit",
     .flags = CLI_IMAGE | CLI_OPENS | CLI_WRITES,
     .min_args = 1,
     .max_args = 1,

@@ -252,3 +252,33 @@ int schema_take(const struct cli *cli, char **ret_text)
     *ret_text = text ? cli_copy(text, strlen(text)) : NULL;
     return CLI_DONE;
 }
+
+int columns_split(const struct cli *cli, char *text, const char ***ret_columns, size_t *ret_count)
+{
+    size_t count = 1;
+    unsigned depth = 0;
+    for (const char *p = text; *p; p++)
+        count += *p == ',';
+    const char **columns = cli_alloc(NULL, count * sizeof columns[0]);
+    char *start = text;
+    count = 0;
+    for (char *at = text;; at++) {
+        depth += *at == '(';
+        depth -= depth && *at == ')';
+        bool last = *at == '\0';
+        if (!last && (*at != ',' || depth))
+            continue;
+        *at = '\0';
+        if (!*start) {
+            free(columns);
+            return cli_usage(cli, "--partition-by", "an empty name", "columns, or transforms of them, separated by commas");
+        }
+        columns[count++] = start;
+        start = at + 1;
+        if (last)
+            break;
+    }
+    *ret_columns = columns;
+    *ret_count = count;
+    return CLI_DONE;
+}

@@ -48,6 +48,10 @@ void commit_text(const struct lh_commit_result *result);
 /* Print and release it, in the form that was asked for. CLI_DONE. */
 int commit_print(const struct cli *cli, struct lh_commit_result *result);
 
+/* Split the terms of --partition-by ("a,bucket(16,b)") at the commas between them into pointers of one block, the caller's;
+ * *text is cut in place. CLI_USAGE with a message for an empty one. */
+int columns_split(const struct cli *cli, char *text, const char ***ret_columns, size_t *ret_count);
+
 /* Schema of --schema or --schema-file; *ret_text is the caller's, NULL when neither was given. */
 int schema_take(const struct cli *cli, char **ret_text);
 

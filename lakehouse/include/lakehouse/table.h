@@ -17,7 +17,8 @@ struct lh_create {
     enum lh_table_format format;
     const char *schema;           /* DDL "id BIGINT NOT NULL, day DATE", Delta schemaString or Iceberg schema JSON; NULL
                                      or "": no columns */
-    const char *const *partition_columns;
+    const char *const *partition_columns; /* columns; with LH_FORMAT_ICEBERG also transforms of them: "bucket(16,id)",
+                                     "truncate(4,name)", "days(ts)", years, months, hours, void */
     size_t partition_count;
     const struct lh_property *properties;
     size_t property_count;
@@ -83,7 +84,7 @@ struct lh_table_info {
     const char *ddl;              /* the columns as DDL */
     const char *schema_json;      /* Delta: schemaString; Iceberg: schema JSON */
     size_t partition_count;
-    const char *const *partition_columns;
+    const char *const *partition_columns; /* Iceberg: names of the partition fields, "id_bucket_16" */
     size_t property_count;
     const struct lh_property *properties;
     const char *protocol_json;    /* {"minReaderVersion":...} */
@@ -105,10 +106,13 @@ struct lh_evolve {
     const struct lh_property *properties; /* set, or removed where the value is NULL */
     size_t property_count;
     uint64_t expect_version;      /* the version this must become; LH_NO_VERSION: any */
+    const char *const *partition_columns; /* with LH_EVOLVE_PARTITIONING: as lh_create.partition_columns */
+    size_t partition_count;
 };
 #define LH_EVOLVE_UPGRADE_PROTOCOL 1u /* may raise the protocol (type widening in Delta), locking older readers out */
-#define LH_EVOLVE_INIT { sizeof(struct lh_evolve), 0, 0, 0, 0, LH_NO_VERSION }
-/* Change schema or properties as one commit. Columns are matched by name: one that stays keeps its ids, and whatever its
+#define LH_EVOLVE_PARTITIONING 2u     /* set the partitioning (lh_txn_set_partitioning) */
+#define LH_EVOLVE_INIT { sizeof(struct lh_evolve), 0, 0, 0, 0, LH_NO_VERSION, 0, 0 }
+/* Change schema, properties or (Iceberg) partitioning as one commit. Columns are matched by name: one that stays keeps its ids, and whatever its
  * field metadata holds that the schema's form can't say; DDL without COMMENT keeps the comment. A new column gets ids that no
  * column ever had. Of delta.columnMapping.mode only none to "name" may be set on a table with history. Statuses: LH_SCHEMA_INCOMPATIBLE (column and rule), LH_SCHEMA, LH_CONFLICT,
  * LH_TABLE_NOT_FOUND, LH_OPAQUE. */

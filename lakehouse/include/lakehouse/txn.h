@@ -31,7 +31,8 @@ LH_API LH_MUST_CHECK vde_status lh_txn_create(lh_lakehouse *lakehouse, lh_txn **
  *     {"table":"ns.a", "create":{"schema":"id BIGINT","format":"delta","partitionBy":["day"],"properties":{},
  *      "description":""}, "readVersion":4, "expectVersion":5,
  *      "reads":"all" | ["path",...] | {"column":"value" | null | ["v1","v2"]},
- *      "operation":"WRITE", "properties":{"key":"value"|null}, "schema":"...", "actions":[{"add":{...}}, ...]}, ...]}
+ *      "operation":"WRITE", "properties":{"key":"value"|null}, "schema":"...", "partitionBy":["days(ts)"],
+ *      "actions":[{"add":{...}}, ...]}, ...]}
  * Actions are Delta's objects; their text is kept as written. Also {"addPartition":{"partitionValues":{}}} and
  * {"removePartition":{"partitionValues":{}}}. "create.schema" and "schema" may be a text or an object. Statuses: LH_JSON,
  * LH_VALIDATION. */
@@ -92,6 +93,10 @@ LH_API LH_MUST_CHECK vde_status lh_txn_remove_partition(lh_txn *txn, size_t memb
                                                         size_t count);
 /* The whole new schema in any form of lh_create.schema; judged by the evolution rules when committing. */
 LH_API LH_MUST_CHECK vde_status lh_txn_set_schema(lh_txn *txn, size_t member, const char *schema);
+/* Another partitioning, as in lh_create.partition_columns; no columns: none any more. Iceberg tables only: files of earlier
+ * versions keep the one that they were added under. */
+LH_API LH_MUST_CHECK vde_status lh_txn_set_partitioning(lh_txn *txn, size_t member, const char *const *columns,
+                                                        size_t count);
 /* The protocol may be raised where the schema needs it. */
 LH_API LH_MUST_CHECK vde_status lh_txn_allow_upgrade(lh_txn *txn, size_t member);
 /* Set properties; a NULL value removes the key. */
