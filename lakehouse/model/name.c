@@ -91,6 +91,12 @@ vde_status lh_spec_parse(struct lh_slice text, uint64_t now_us, struct lh_spec *
                 return bad_name("a malformed version", "@v and a number, such as @v3");
             spec.kind = LH_SPEC_VERSION;
             spec.version = (uint64_t)version;
+        } else if (what.size >= 4 && memcmp(what.data, "tag:", 4) == 0) {
+            spec.tag = (struct lh_slice){what.data + 4, what.size - 4};
+            status = lh_name_check_part(spec.tag);
+            if (status != VDE_OK)
+                return status;
+            spec.kind = LH_SPEC_TAG;
         } else {
             status = lh_time_read(what, now_us, &spec.time_us);
             if (status != VDE_OK)

@@ -23,13 +23,14 @@ vde_status lh_name_split(struct lh_slice text, struct lh_name *ret_name);
 struct lh_slice lh_name_parent(struct lh_slice text);
 struct lh_slice lh_name_leaf(struct lh_slice text);
 
-enum lh_spec_kind { LH_SPEC_LATEST, LH_SPEC_VERSION, LH_SPEC_TIME };
-/* "ns.table", "ns.table@v3", "ns.table@2026-11-20T10:00:00Z", "ns.table@-2h". */
+enum lh_spec_kind { LH_SPEC_LATEST, LH_SPEC_VERSION, LH_SPEC_TIME, LH_SPEC_TAG };
+/* "ns.table", "ns.table@v3", "ns.table@2026-11-20T10:00:00Z", "ns.table@-2h", "ns.table@tag:NAME". */
 struct lh_spec {
     struct lh_slice name;
     enum lh_spec_kind kind;
     uint64_t version;
     uint64_t time_us;
+    struct lh_slice tag;     /* borrowed from the text, and a name as lh_name_check_part() wants it */
 };
 /* `now_us` is what relative times count from. */
 vde_status lh_spec_parse(struct lh_slice text, uint64_t now_us, struct lh_spec *ret_spec);

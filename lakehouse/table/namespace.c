@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "state/fail.h"
-#include "txlog/catalog.h"
+#include "txlog/change.h"
 #include "txlog/pack.h"
 
 struct record {
@@ -111,45 +111,8 @@ static vde_status change(struct record *r, const struct lh_property *changes, si
     return VDE_OK;
 }
 
-/* --- changes: all under the names lock, against the newest submitted state --------------------------------------- */
-struct changing {
-    struct lh_lakehouse *lakehouse;
-    struct lh_catalog catalog;
-    vde_txn *txn;
-};
-
-static vde_status begin(struct lh_lakehouse *lakehouse, struct changing *c)
-{
-    *c = (struct changing){.lakehouse = lakehouse};
-    LH_TRY(lh_writable(lakehouse));
-    LH_TRY(vde_txn_create(lakehouse->image, &c->txn));
-    lh_note_wait(lakehouse, lh_lock_take(&lakehouse->names));
-    vde_status status = lh_catalog_open(lakehouse, true, &c->catalog);
-    if (status != VDE_OK) {
-        lh_lock_drop(&lakehouse->names);
-        vde_txn_destroy(c->txn);
-    }
-    return status;
-}
-
-/* Submit when all went well, release the lock, then wait: also for what a failure betrays. */
-static vde_status end(struct changing *c, vde_status status)
-{
-    struct vde_commit commit = {vde_view_lsn(c->catalog.view), 0};
-    lh_catalog_close(&c->catalog);
-    if (status == VDE_OK)
-        status = vde_txn_submit(c->txn, &commit);
-    lh_lock_drop(&c->lakehouse->names);
-    vde_txn_destroy(c->txn);
-    if (status == VDE_OK)
-        return vde_image_wait(c->lakehouse->image, commit.lsn);
-    struct lh_saved saved;
-    lh_error_save(&saved);
-    LH_TRY(vde_image_wait(c->lakehouse->image, commit.lsn));
-    return lh_error_restore(&saved);
-}
-
-static vde_status create(struct changing *c, const char *name, const struct lh_property *properties, size_t count)
+/* --- changes ---------------------------------------------------------------------------------------------------- */
+static vde_status create(struct lh_change_txn *c, const char *name, const struct lh_property *properties, size_t count)
 {
     struct lh_slice full = lh_slice_of(name);
     struct record record = {.created_us = lh_now_us(), .name = full};
@@ -187,13 +150,13 @@ vde_status lh_namespace_create(lh_lakehouse *lakehouse, const char *name, const 
                                size_t count)
 {
     struct lh_name parts;
-    struct changing c;
+    struct lh_change_txn c;
     LH_TRY(lh_fail_again(lh_name_split(lh_slice_of(name), &parts), LH_NAME));
-    LH_TRY(begin(lakehouse, &c));
-    return end(&c, create(&c, name, properties, count));
+    LH_TRY(lh_change_begin(lakehouse, &c));
+    return lh_change_end(&c, create(&c, name, properties, count));
 }
 
-static vde_status set(struct changing *c, const char *name, const struct lh_property *changes, size_t count)
+static vde_status set(struct lh_change_txn *c, const char *name, const struct lh_property *changes, size_t count)
 {
     uint64_t id;
     struct record record = {0};
@@ -210,10 +173,10 @@ static vde_status set(struct changing *c, const char *name, const struct lh_prop
 vde_status lh_namespace_set(lh_lakehouse *lakehouse, const char *name, const struct lh_property *changes, size_t count)
 {
     struct lh_name parts;
-    struct changing c;
+    struct lh_change_txn c;
     LH_TRY(lh_fail_again(lh_name_split(lh_slice_of(name), &parts), LH_NAME));
-    LH_TRY(begin(lakehouse, &c));
-    return end(&c, set(&c, name, changes, count));
+    LH_TRY(lh_change_begin(lakehouse, &c));
+    return lh_change_end(&c, set(&c, name, changes, count));
 }
 
 static vde_status count_one(void *context, struct lh_slice rest, const void *value, size_t size)
@@ -225,7 +188,7 @@ static vde_status count_one(void *context, struct lh_slice rest, const void *val
     return VDE_OK;
 }
 
-static vde_status drop(struct changing *c, const char *name)
+static vde_status drop(struct lh_change_txn *c, const char *name)
 {
     uint64_t id, parent, namespaces = 0, tables = 0;
     struct lh_key key;
@@ -246,10 +209,10 @@ static vde_status drop(struct changing *c, const char *name)
 vde_status lh_namespace_drop(lh_lakehouse *lakehouse, const char *name)
 {
     struct lh_name parts;
-    struct changing c;
+    struct lh_change_txn c;
     LH_TRY(lh_fail_again(lh_name_split(lh_slice_of(name), &parts), LH_NAME));
-    LH_TRY(begin(lakehouse, &c));
-    return end(&c, drop(&c, name));
+    LH_TRY(lh_change_begin(lakehouse, &c));
+    return lh_change_end(&c, drop(&c, name));
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */

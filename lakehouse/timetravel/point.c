@@ -48,21 +48,29 @@ static vde_status at_time(struct lh_point *point, uint64_t time_us)
     return VDE_OK;
 }
 
+static vde_status at_version(struct lh_point *point, uint64_t version)
+{
+    atomic_fetch_add(&point->catalog.lakehouse->queries_version, 1);
+    if (version > point->latest || version < point->first)
+        return lh_fail(LH_VERSION_NOT_FOUND, "table %s|no version %llu|one of %llu to %llu", point->record.name,
+                       (unsigned long long)version, (unsigned long long)point->first, (unsigned long long)point->latest);
+    point->version = version;
+    return lh_point_time(point, version, &point->time_us);
+}
+
 static vde_status go_to(struct lh_point *point, const struct lh_spec *spec)
 {
     struct lh_lakehouse *lakehouse = point->catalog.lakehouse;
+    struct lh_tag_record tag;
     point->note[0] = '\0';
     lh_described_unref(point->described);
     point->described = NULL;
     switch (spec->kind) {
     case LH_SPEC_VERSION:
-        atomic_fetch_add(&lakehouse->queries_version, 1);
-        if (spec->version > point->latest || spec->version < point->first)
-            return lh_fail(LH_VERSION_NOT_FOUND, "table %s|no version %llu|one of %llu to %llu", point->record.name,
-                           (unsigned long long)spec->version, (unsigned long long)point->first,
-                           (unsigned long long)point->latest);
-        point->version = spec->version;
-        return lh_point_time(point, point->version, &point->time_us);
+        return at_version(point, spec->version);
+    case LH_SPEC_TAG:
+        LH_TRY(lh_catalog_tag(&point->catalog, &point->record, spec->tag, &tag));
+        return at_version(point, tag.version);
     case LH_SPEC_TIME:
         atomic_fetch_add(&lakehouse->queries_time, 1);
         return at_time(point, spec->time_us);

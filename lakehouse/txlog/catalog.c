@@ -124,6 +124,30 @@ vde_status lh_catalog_record(struct lh_catalog *catalog, uint64_t id, struct lh_
     return status;
 }
 
+vde_status lh_tag_record_decode(const void *data, size_t size, struct lh_tag_record *ret_tag)
+{
+    struct lh_reader reader = {data, size, 0, false};
+    ret_tag->version = lh_reader_varint(&reader);
+    ret_tag->created_us = lh_reader_varint(&reader);
+    return reader.failed ? lh_fail(VDE_CORRUPT, "record of a tag|one that ends early|a whole one") : VDE_OK;
+}
+
+vde_status lh_catalog_tag(struct lh_catalog *catalog, const struct lh_table_record *table, struct lh_slice name,
+                          struct lh_tag_record *ret_tag)
+{
+    struct lh_key key;
+    struct vde_bytes bytes = {NULL, 0};
+    lh_key_text(&key, 'g', table->id, name);
+    vde_status status = lh_catalog_get(catalog, &key, &bytes);
+    if (status == VDE_NOT_FOUND)
+        return lh_fail(LH_TAG_NOT_FOUND, "tag %.*s of table %s|nothing of that name|a tag", (int)name.size, name.data,
+                       table->name);
+    LH_TRY(status);
+    status = lh_tag_record_decode(bytes.data, bytes.size, ret_tag);
+    vde_bytes_free(&bytes);
+    return status;
+}
+
 vde_status lh_catalog_walk(struct lh_catalog *catalog, char letter, const uint64_t *number, lh_catalog_fn each,
                            void *context)
 {

@@ -7,6 +7,7 @@
  *   't' be64(id)              -> table record; kept, marked dropped, while the stream exists
  *   'i' be64(id)              -> table record of an import under way
  *   'k' key                   -> idempotency key: 16 bytes digest, 16 bytes group id
+ *   'g' be64(table) name      -> tag: varint version, varint time of its making in us
  * The root namespace has id 0 and no record. Data files are in the dataset "lakehouse-files":
  *   be64(table) path          -> varint engine file, varint bytes, zigzag time in ns */
 #ifndef LH_TXLOG_CATALOG_H
@@ -51,6 +52,15 @@ vde_status lh_catalog_record(struct lh_catalog *catalog, uint64_t id, struct lh_
 typedef vde_status (*lh_catalog_fn)(void *context, struct lh_slice rest, const void *value, size_t size);
 vde_status lh_catalog_walk(struct lh_catalog *catalog, char letter, const uint64_t *number, lh_catalog_fn each,
                            void *context);
+
+/* A tag of a table, by its name. LH_TAG_NOT_FOUND. */
+struct lh_tag_record {
+    uint64_t version;
+    uint64_t created_us;
+};
+vde_status lh_catalog_tag(struct lh_catalog *catalog, const struct lh_table_record *table, struct lh_slice name,
+                          struct lh_tag_record *ret_tag);
+vde_status lh_tag_record_decode(const void *data, size_t size, struct lh_tag_record *ret_tag);
 
 void lh_table_record_done(struct lh_table_record *record);
 vde_status lh_table_record_copy(const struct lh_table_record *record, struct lh_table_record *ret_copy);

@@ -39,6 +39,40 @@ static vde_status remove_files(struct lh_lakehouse *lakehouse, vde_view *view, u
     return status == VDE_NOT_FOUND ? VDE_OK : status;
 }
 
+struct sweep {
+    struct lh_lakehouse *lakehouse;
+    vde_txn *txn;
+    uint64_t table;
+    char letter;
+    unsigned count;
+};
+
+static vde_status remove_name(void *context, struct lh_slice rest, const void *value, size_t size)
+{
+    struct sweep *sweep = context;
+    struct lh_key key;
+    (void)value;
+    (void)size;
+    if (sweep->count == BATCH)
+        return VDE_OK;
+    sweep->count++;
+    lh_key_number(&key, sweep->letter, sweep->table);
+    if (rest.size > sizeof key.data - key.size)
+        return lh_fail(VDE_CORRUPT, "catalog of tables|a key of %zu bytes|a shorter one", rest.size);
+    if (rest.size)
+        memcpy(key.data + key.size, rest.data, rest.size);
+    return vde_txn_delete(sweep->txn, sweep->lakehouse->catalog, key.data, key.size + rest.size);
+}
+
+/* Remove up to BATCH of the table's tags. */
+static vde_status remove_tags(struct lh_catalog *catalog, uint64_t table, vde_txn *txn, bool *ret_more)
+{
+    struct sweep sweep = {catalog->lakehouse, txn, table, 'g', 0};
+    LH_TRY(lh_catalog_walk(catalog, sweep.letter, &table, remove_name, &sweep));
+    *ret_more |= sweep.count == BATCH;
+    return VDE_OK;
+}
+
 static vde_status remove_rest(struct lh_catalog *catalog, uint64_t table, vde_txn *txn)
 {
     struct lh_lakehouse *lakehouse = catalog->lakehouse;
@@ -76,6 +110,8 @@ static vde_status clean_step(struct lh_lakehouse *lakehouse, uint64_t table, boo
     vde_status status = vde_txn_create(lakehouse->image, &txn);
     if (status == VDE_OK)
         status = remove_files(lakehouse, catalog.view, table, txn, ret_more);
+    if (status == VDE_OK)
+        status = remove_tags(&catalog, table, txn, ret_more);
     if (status == VDE_OK && !*ret_more)
         status = remove_rest(&catalog, table, txn);
     lh_catalog_close(&catalog);

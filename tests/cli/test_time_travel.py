@@ -120,6 +120,39 @@ class TimeTravel(TableCase):
             FAILED, "VERSION_NOT_FOUND", "table", "diff", self.image, "ns.t", "--from", "0", "--to", "9", says="9"
         )
 
+    def test_tags(self):
+        made = self.run_json("table-tag", "table", "tag", self.image, "ns.t@v1", "first.cut")
+        self.assertEqual(made, {"table": "ns.t", "tag": "first.cut", "version": 1, "deleted": False})
+        self.assertEqual(self.run_ok("table", "tag", self.image, "ns.t", "now"), "ns.t@v2  now\n")
+        for address in (["ns.t@tag:first.cut"], ["ns.t", "--tag", "first.cut"]):
+            self.assertEqual(self.run_ok("table", "files", self.image, *address), "p1\n")
+        self.assertIn("2 of 0 to 2", self.run_ok("table", "show", self.image, "ns.t@tag:now"))
+        diff = self.run_json(
+            "table-diff", "table", "diff", self.image, "ns.t", "--from", "tag:first.cut", "--to", "tag:now"
+        )
+        self.assertEqual([f["path"] for f in diff["added"]], ["p2"])
+        shown = self.run_json("table-show", "table", "show", self.image, "ns.t@v0")["tags"]
+        self.assertEqual([(t["name"], t["version"]) for t in shown], [("first.cut", 1), ("now", 2)])
+        self.assertIn("first.cut of version 1", self.run_ok("table", "show", self.image, "ns.t"))
+        history = self.run_json("table-history", "table", "history", self.image, "ns.t")["versions"]
+        self.assertEqual([v["tags"] for v in history], [["now"], ["first.cut"], []])
+        self.assertEqual(self.numbers("ns.t@tag:first.cut"), [1, 0])
+        self.run_json("table-tag", "table", "tag", self.image, "ns.t", "now", "--delete")
+        self.run_fails(FAILED, "TAG_NOT_FOUND", "table", "files", self.image, "ns.t@tag:now", says="now")
+
+    def test_tags_are_refused(self):
+        self.run_ok("table", "tag", self.image, "ns.t@v1", "a")
+        self.run_fails(FAILED, "TAG_EXISTS", "table", "tag", self.image, "ns.t@v1", "a", says="version 1")
+        self.run_fails(FAILED, "VERSION_NOT_FOUND", "table", "tag", self.image, "ns.t@v9", "b", says="9")
+        self.run_fails(FAILED, "TABLE_NOT_FOUND", "table", "tag", self.image, "ns.x", "b", says="ns.x")
+        self.run_fails(FAILED, "TAG_NOT_FOUND", "table", "tag", self.image, "ns.t", "b", "--delete", says="b")
+        for name in ("", "a/b", "a@b", "_a", ".a", "a\tb", "x" * 256):
+            self.run_fails(FAILED, "NAME", "table", "tag", self.image, "ns.t", name)
+            self.run_fails(FAILED, "NAME", "table", "files", self.image, f"ns.t@tag:{name}")
+        self.run_fails(USAGE, "USAGE", "table", "tag", self.image, "ns.t@v1", "a", "--delete", says="--delete")
+        self.run_fails(USAGE, "USAGE", "table", "files", self.image, "ns.t@v1", "--tag", "a", says="--tag")
+        self.run_fails(USAGE, "USAGE", "table", "files", self.image, "ns.t", "--tag", "a", "--version", "1")
+
 
 if __name__ == "__main__":
     unittest.main()

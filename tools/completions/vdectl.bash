@@ -9,7 +9,7 @@ _vdectl_verbs()
     volume) echo "create clone list show read write import export map diff resize rename defrag delete" ;;
     snapshot) echo "create list rollback delete" ;;
     namespace) echo "create list show set drop" ;;
-    table) echo "create list show files history add remove evolve diff drop" ;;
+    table) echo "create list show files history add remove evolve diff tag drop" ;;
     file) echo "put get list remove" ;;
     txn) echo "commit show" ;;
     delta) echo "import export" ;;
@@ -62,8 +62,10 @@ _vdectl_options()
         echo "--backend --wait --json --help"
         ;;
     "table list") echo "--long --recursive --image --backend --snapshot --wait --bytes --json --help" ;;
-    "table show") echo "--version --timestamp --metadata-json --image --backend --snapshot --wait --bytes --json --help" ;;
-    "table files") echo "--version --timestamp --long --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
+    "table show") echo "--version --tag --timestamp --metadata-json --image --backend --snapshot --wait --bytes --json --help" ;;
+    "table files")
+        echo "--version --tag --timestamp --long --show-values --image --backend --snapshot --wait --bytes --json --help"
+        ;;
     "table history")
         echo "--limit --oldest-first --from --to --since --until --image --backend --snapshot --wait --bytes --json"
         echo "--help"
@@ -81,6 +83,7 @@ _vdectl_options()
         echo "--expect-version --image --backend --wait --json --help"
         ;;
     "table diff") echo "--from --to --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
+    "table tag") echo "--delete --image --backend --wait --json --help" ;;
     "table drop") echo "--purge --if-exists --image --backend --wait --json --help" ;;
     "file put") echo "--image --backend --wait --json --help" ;;
     "file get") echo "--force --image --backend --snapshot --wait --json --help" ;;

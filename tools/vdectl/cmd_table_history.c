@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "tables.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LIMIT_DEFAULT 20u
@@ -13,7 +14,7 @@ struct range {
     bool empty;           /* no version in the times asked for */
 };
 
-static json_t *version_json(const struct lh_version_info *info)
+static json_t *version_json(const struct lh_version_info *info, const struct lh_tags *tags)
 {
     json_t *object = json_object();
     json_put(object, "version", json_u64(info->version));
@@ -38,12 +39,15 @@ static json_t *version_json(const struct lh_version_info *info)
     json_put(object, "sequence_number", known_json(info->sequence_number));
     json_put(object, "user_metadata", json_str(info->user_metadata));
     json_put(object, "engine_info", json_str(info->engine_info));
+    json_put(object, "tags", tags_json(tags, &info->version));
     return object;
 }
 
-static void version_row(const struct cli *cli, struct out_table *table, const struct lh_version_info *info)
+static void version_row(const struct cli *cli, struct out_table *table, const struct lh_version_info *info,
+                        const struct lh_tags *tags)
 {
     char a[OUT_TEXT], b[OUT_TEXT];
+    char *names = tags_text(tags, info->version);
     out_table_cell(table, "%llu", (unsigned long long)info->version);
     out_table_cell(table, "%s", out_time(info->time_us, a));
     out_table_cell(table, "%s", info->operation);
@@ -53,6 +57,8 @@ static void version_row(const struct cli *cli, struct out_table *table, const st
     out_table_cell(table, "+%s -%s", known_text(info->records_added, a), known_text(info->records_removed, b));
     out_table_cell(table, "%s", info->schema_changed ? "changed" : "");
     out_table_cell(table, "%s", info->group[0] ? info->group : info->foreign ? "imported" : "");
+    out_table_cell(table, "%s", names);
+    free(names);
 }
 
 /* --since and --until as versions. NOT_FOUND from the library means: none, which is an answer, not a failure. */
@@ -85,18 +91,21 @@ static int take_time(const struct cli *cli, const char *option, uint64_t *ret_us
 static vde_status print_versions(struct cli *cli, const char *table, const struct range *range)
 {
     static const char *const headings[] = {">version", "time", "operation", "files", "size", "records", "schema",
-                                           "group"};
+                                           "group", "tags"};
     struct lh_history *history = NULL;
+    struct lh_tags *tags = NULL;
     struct lh_version_info info;
     struct json_stream stream;
     struct out_table rows;
-    vde_status status = VDE_OK;
-    if (!range->empty)
+    vde_status status = lh_tag_list(cli->lakehouse, table, &tags);
+    if (status == VDE_OK && !range->empty)
         status = lh_history_open(cli->lakehouse, table, range->first, range->last, !cli_switch(cli, "oldest-first"),
                                  &history);
-    if (status != VDE_OK)
+    if (status != VDE_OK) {
+        lh_free(tags);
         return status;
-    out_table_init(&rows, 8, headings);
+    }
+    out_table_init(&rows, 9, headings);
     if (cli->json) {
         json_t *head = json_object();
         json_put(head, "table", json_str(table));
@@ -107,11 +116,12 @@ static vde_status print_versions(struct cli *cli, const char *table, const struc
         if (status != VDE_OK)
             break;
         if (cli->json)
-            json_stream_item(&stream, version_json(&info));
+            json_stream_item(&stream, version_json(&info, tags));
         else
-            version_row(cli, &rows, &info);
+            version_row(cli, &rows, &info, tags);
     }
     lh_history_close(history);
+    lh_free(tags);
     out_table_done(&rows);
     status = status == VDE_NOT_FOUND ? VDE_OK : status;
     if (cli->json && status == VDE_OK)

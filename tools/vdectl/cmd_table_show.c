@@ -25,7 +25,7 @@ static json_t *columns_json(const struct lh_table_info *info)
     return columns;
 }
 
-static void show_json(const struct lh_table_info *info)
+static void show_json(const struct lh_table_info *info, const struct lh_tags *tags)
 {
     json_t *object = table_head_json(info), *partition_columns = json_array();
     bool native = info->opaque == NULL;
@@ -49,6 +49,7 @@ static void show_json(const struct lh_table_info *info)
     json_put(object, "files", native ? json_u64(info->files) : json_null());
     json_put(object, "bytes", native ? json_u64(info->bytes) : json_null());
     json_put(object, "records", native ? known_json(info->records) : json_null());
+    json_put(object, "tags", tags_json(tags, NULL));
     json_print(object);
 }
 
@@ -70,7 +71,7 @@ static void columns_text(const struct lh_table_info *info)
     out_table_done(&table);
 }
 
-static void show_text(const struct cli *cli, const struct lh_table_info *info)
+static void show_text(const struct cli *cli, const struct lh_table_info *info, const struct lh_tags *tags)
 {
     char text[OUT_TEXT];
     out_field("table", WIDTH, "%s", info->name);
@@ -94,6 +95,8 @@ static void show_text(const struct cli *cli, const struct lh_table_info *info)
     for (size_t i = 0; i < info->property_count; i++)
         out_field("property", WIDTH, "%s=%s", info->properties[i].key,
                   info->properties[i].value ? info->properties[i].value : "");
+    for (size_t i = 0; i < tags->count; i++)
+        out_field("tag", WIDTH, "%s of version %llu", tags->tags[i].name, (unsigned long long)tags->tags[i].version);
     columns_text(info);
 }
 
@@ -113,19 +116,21 @@ static int show_metadata(struct cli *cli, const char *address)
 
 static int show_info(struct cli *cli, const char *address)
 {
-    struct lh_table_info *info;
+    struct lh_table_info *info = NULL;
+    struct lh_tags *tags = NULL;
     vde_status status = lh_table_describe(cli->lakehouse, address, &info);
-    if (status != VDE_OK)
-        return cli_failed(cli, status);
-    if (cli->json) {
-        show_json(info);
-    } else {
-        show_text(cli, info);
+    if (status == VDE_OK)
+        status = lh_tag_list(cli->lakehouse, info->name, &tags);
+    if (status == VDE_OK && cli->json) {
+        show_json(info, tags);
+    } else if (status == VDE_OK) {
+        show_text(cli, info, tags);
         if (info->note)
             cli_note("%s", info->note);
     }
+    lh_free(tags);
     lh_free(info);
-    return CLI_DONE;
+    return status == VDE_OK ? CLI_DONE : cli_failed(cli, status);
 }
 
 static int run_show(struct cli *cli)

@@ -87,8 +87,8 @@ void cli_help_all(const struct cli_command *const *commands, FILE *stream)
     }
     fprintf(stream,
             "\n-i IMAGE or VDE_IMAGE may stand for IMAGE. A table is NAMESPACE.TABLE; where one is read also\n"
-            "ns.table@v3, ns.table@2026-11-20T10:00:00Z and ns.table@-2h; VOLUME@NAME is a snapshot of a volume, and\n"
-            "--snapshot NAME with a verb that reads the whole image as of one. --json and --help go with every verb.\n"
+            "ns.table@v3, ns.table@2026-11-20T10:00:00Z, ns.table@-2h and ns.table@tag:NAME; VOLUME@NAME is a\n"
+            "snapshot of a volume, and --snapshot NAME with a verb that reads the whole image as of one. --json and --help go with every verb.\n"
             "\nexit status: 0 done, 1 failed, 2 usage, 3 conflict, 4 busy, 5 damage found\n");
 }
 

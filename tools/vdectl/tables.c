@@ -19,6 +19,8 @@ char *table_point(const struct cli *cli, const char *option, const char *text)
     uint64_t version, time_us;
     char object[64], point[OUT_TEXT];
     const char *digits = text[0] == 'v' ? text + 1 : text;
+    if (strncmp(text, "tag:", 4) == 0 && text[4])
+        return cli_copy(text, strlen(text));
     if (strcmp(text, "latest") == 0) {
         snprintf(point, sizeof point, "latest");
     } else if (parse_u64(digits, &version)) {
@@ -27,7 +29,7 @@ char *table_point(const struct cli *cli, const char *option, const char *text)
         out_time(time_us, point);
     } else {
         snprintf(object, sizeof object, "--%s", option);
-        cli_usage(cli, object, text, "a version like 3 or v3, a time like 2026-11-20T10:00:00Z, a date or an age like -2h");
+        cli_usage(cli, object, text, "a version like 3 or v3, a time like 2026-11-20T10:00:00Z, a date, an age like -2h, or tag:NAME");
         return NULL;
     }
     return cli_copy(point, strlen(point));
@@ -46,23 +48,32 @@ bool table_version_option(const struct cli *cli, const char *option, uint64_t *r
 
 char *table_address(const struct cli *cli, const char *table)
 {
-    static const char *const both[] = {"version", "timestamp"};
+    static const char *const ways[] = {"version", "timestamp", "tag"};
     const char *version = cli_option(cli, "version"), *timestamp = cli_option(cli, "timestamp");
-    if (cli_exclusive(cli, both, 2) != CLI_DONE)
+    const char *tag = cli_option(cli, "tag");
+    if (cli_exclusive(cli, ways, 3) != CLI_DONE)
         return NULL;
-    if (!version && !timestamp)
+    if (!version && !timestamp && !tag)
         return cli_copy(table, strlen(table));
     if (strchr(table, '@')) {
-        cli_usage(cli, table, version ? "a version after '@' and --version" : "a version after '@' and --timestamp",
+        cli_usage(cli, table,
+                  version ? "a version after '@' and --version" : tag ? "a version after '@' and --tag"
+                                                                      : "a version after '@' and --timestamp",
                   "one of them");
         return NULL;
     }
     uint64_t number = 0, time_us = 0;
-    char point[OUT_TEXT];
+    char point[4 + 256 + OUT_TEXT];
     if (version) {
         if (!table_version_option(cli, "version", &number))
             return NULL;
         snprintf(point, sizeof point, "v%llu", (unsigned long long)number);
+    } else if (tag) {
+        if (strlen(tag) > 255) {
+            cli_usage(cli, "--tag", "a name of more than 255 bytes", "1 to 255 bytes");
+            return NULL;
+        }
+        snprintf(point, sizeof point, "tag:%s", tag);
     } else if (lh_time_parse(timestamp, cli_now_us(), &time_us) == VDE_OK) {
         out_time(time_us, point);
     } else {
@@ -70,6 +81,40 @@ char *table_address(const struct cli *cli, const char *table)
         return NULL;
     }
     return join(table, point);
+}
+
+/* --- tags ------------------------------------------------------------------------------------------------------- */
+
+json_t *tags_json(const struct lh_tags *tags, const uint64_t *version)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < tags->count; i++) {
+        const struct lh_tag *tag = &tags->tags[i];
+        if (version) {
+            if (tag->version == *version)
+                json_add(array, json_str(tag->name));
+            continue;
+        }
+        json_t *object = json_object();
+        json_put(object, "name", json_str(tag->name));
+        json_put(object, "version", json_u64(tag->version));
+        json_put(object, "created", json_time(tag->created_us));
+        json_add(array, object);
+    }
+    return array;
+}
+
+char *tags_text(const struct lh_tags *tags, uint64_t version)
+{
+    size_t size = 1, used = 0;
+    for (size_t i = 0; i < tags->count; i++)
+        size += strlen(tags->tags[i].name) + 2;
+    char *text = cli_alloc(NULL, size);
+    text[0] = '\0';
+    for (size_t i = 0; i < tags->count; i++)
+        if (tags->tags[i].version == version)
+            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", tags->tags[i].name);
+    return text;
 }
 
 /* --- properties ------------------------------------------------------------------------------------------------- */

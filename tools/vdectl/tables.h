@@ -9,12 +9,13 @@
 #define OPTION_SHOW_VALUES {"show-values", NULL, "show partition values and statistics too"}
 #define OPTIONS_AT                                                                                                     \
     {"version", "N", "as of this version, like TABLE@vN"},                                                             \
+    {"tag", "NAME", "as of the version with this tag, like TABLE@tag:NAME"},                                           \
     {"timestamp", "TIME", "as of this time, like TABLE@TIME: RFC 3339, a date, or an age like -2h"}
 
-/* The table argument with --version or --timestamp as its '@' part: "ns.t@v3". The caller's to free; NULL after a
+/* The table argument with --version, --timestamp or --tag as its '@' part: "ns.t@v3". The caller's to free; NULL after a
  * printed usage error. */
 char *table_address(const struct cli *cli, const char *table);
-/* "v3" or a time out of what --version, --from and the like hold: 3, v3, latest, RFC 3339, a date, an age. */
+/* "v3", a time or a tag out of what --from and the like hold: 3, v3, latest, RFC 3339, a date, an age, tag:NAME. */
 char *table_point(const struct cli *cli, const char *option, const char *text);
 /* Reads an option that holds a version. Prints a usage error and returns false for anything else. */
 bool table_version_option(const struct cli *cli, const char *option, uint64_t *ret_version);
@@ -38,6 +39,11 @@ json_t *known_json(int64_t value);
 const char *known_text(int64_t value, char text[OUT_TEXT]);
 const char *known_size(const struct cli *cli, int64_t bytes, char text[OUT_TEXT]);
 const char *format_name(enum lh_table_format format);
+
+/* The tags as [{"name", "version", "created"}]; with `version` (may be NULL) the names of that version's alone. */
+json_t *tags_json(const struct lh_tags *tags, const uint64_t *version);
+/* "a, b": names of a version's tags, for people; the caller's to free. */
+char *tags_text(const struct lh_tags *tags, uint64_t version);
 
 /* What names one version of a table, in every answer about it. */
 json_t *table_head_json(const struct lh_table_info *info);

@@ -11,6 +11,7 @@
 #include <lakehouse/namespace.h>
 #include <lakehouse/status.h>
 #include <lakehouse/table.h>
+#include <lakehouse/tag.h>
 #include <lakehouse/timetravel.h>
 #include <lakehouse/txn.h>
 #endif

@@ -2,7 +2,7 @@
 /* lakehouse.h -- the table layer of an open image.
  *
  * Names: a namespace is "a" or "a.b"; a table is "a.b.table". Reading functions also take "table@v3",
- * "table@2026-11-20T10:00:00Z" and "table@-2h" (lakehouse/timetravel.h).
+ * "table@2026-11-20T10:00:00Z", "table@-2h" and "table@tag:NAME" (lakehouse/timetravel.h, lakehouse/tag.h).
  * Memory: strings handed in are borrowed for the call. Structs handed out by pointer are one allocation: everything in
  * them is valid until they are released with lh_free().
  * Times are microseconds since 1970-01-01 UTC, sizes bytes, ids and versions 64-bit. LH_UNKNOWN stands for an unknown

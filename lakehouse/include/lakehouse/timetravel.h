@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* timetravel.h -- tables as they were: by version or time, and the difference of two versions.
  *
- * A table is given as "ns.t" (latest), "ns.t@v3", "ns.t@2026-11-20T10:00:00Z", "ns.t@2026-11-20", "ns.t@-2h". Statuses of
+ * A table is given as "ns.t" (latest), "ns.t@v3", "ns.t@2026-11-20T10:00:00Z", "ns.t@2026-11-20", "ns.t@-2h",
+ * "ns.t@tag:NAME" (lakehouse/tag.h; LH_TAG_NOT_FOUND). Statuses of
  * all: LH_TABLE_NOT_FOUND, LH_VERSION_NOT_FOUND (also a time before the first version; the detail names that version),
  * LH_NAME, LH_OPAQUE where files are asked for. See lakehouse.h for memory and threads. */
 #ifndef LAKEHOUSE_TIMETRAVEL_H

@@ -47,6 +47,8 @@ Test(name, versions)
     cr_assert(spec.kind == LH_SPEC_VERSION && spec.version == 3 && lh_slice_is(spec.name, "ns.t"));
     cr_assert_eq(lh_spec_parse(LH_SLICE("ns.t@-2h"), NOW, &spec), VDE_OK);
     cr_assert(spec.kind == LH_SPEC_TIME && spec.time_us == NOW - 7200 * SECOND);
+    cr_assert_eq(lh_spec_parse(LH_SLICE("ns.t@tag:v1.0"), NOW, &spec), VDE_OK);
+    cr_assert(spec.kind == LH_SPEC_TAG && lh_slice_is(spec.tag, "v1.0") && lh_slice_is(spec.name, "ns.t"));
     cr_assert_eq(lh_spec_parse(LH_SLICE("t@1970-01-02T00:00:00+01:00"), NOW, &spec), VDE_OK);
     cr_assert_eq(spec.time_us, 23 * 3600 * SECOND);
     static const char *const bad[] = {"@v3", "t@", "t@v", "t@v-1", "t@v1x", "t@3", "t@@v3", "t@v99999999999999999999", "t@-2y"};
