@@ -153,6 +153,27 @@ class TimeTravel(TableCase):
         self.run_fails(USAGE, "USAGE", "table", "files", self.image, "ns.t@v1", "--tag", "a", says="--tag")
         self.run_fails(USAGE, "USAGE", "table", "files", self.image, "ns.t", "--tag", "a", "--version", "1")
 
+    def test_changes(self):
+        self.run_ok("table", "remove", self.image, "ns.t", "p1")
+        out = self.run_ok("table", "changes", self.image, "ns.t", "--from", "1")
+        self.assertEqual([line for line in out.splitlines() if line[0] in "+-~"], ["+ p1", "+ p2", "- p1"])
+        self.assertEqual(re.findall(r"(?m)^v(\d+)  \S+  (\w+)$", out), [("1", "WRITE"), ("2", "WRITE"), ("3", "DELETE")])
+        lines = self.run_ok("table", "changes", self.image, "ns.t", "--from", "v0", "--show-values", "--json").splitlines()
+        found = [json.loads(line) for line in lines]
+        for document in found:
+            self.assert_fits("table-changes", document)
+        self.assertEqual([v["version"] for v in found], [0, 1, 2, 3])
+        self.assertEqual([v["metadata_changed"] for v in found], [True, False, False, False])
+        self.assertEqual(found[1]["added"][0]["partition_values"], {"day": "2026-11-01"})
+        self.assertEqual([[f["path"] for f in v["removed"]] for v in found], [[], [], [], ["p1"]])
+        one = self.run_ok("table", "changes", self.image, "ns.t", "--from", "2", "--to", "2")
+        self.assertEqual(len(one.splitlines()), 2)
+        self.run_fails(FAILED, "VERSION_NOT_FOUND", "table", "changes", self.image, "ns.t", "--from", "4", says="4")
+        self.run_fails(FAILED, "VERSION_NOT_FOUND", "table", "changes", self.image, "ns.t", "--from", "0", "--to", "9")
+        self.run_fails(FAILED, "NAME", "table", "changes", self.image, "ns.t@v1", "--from", "0")
+        self.run_fails(USAGE, "USAGE", "table", "changes", self.image, "ns.t", says="--from")
+        self.run_fails(USAGE, "USAGE", "table", "changes", self.image, "ns.t", "--from", "2", "--to", "1")
+
 
 if __name__ == "__main__":
     unittest.main()

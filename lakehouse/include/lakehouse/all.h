@@ -3,6 +3,7 @@
 #ifndef LAKEHOUSE_ALL_H
 #define LAKEHOUSE_ALL_H
 
+#include <lakehouse/changes.h>
 #include <lakehouse/delta.h>
 #include <lakehouse/file.h>
 #include <lakehouse/history.h>
