@@ -40,8 +40,8 @@ extern "C" {
     x(NAME, 121, "the name is not valid")                                                                              \
     x(GROUP_NOT_FOUND, 122, "no such transaction group")                                                               \
     x(REFUSED, 123, "the foreign table can't be imported")                                                             \
-    x(TAG_EXISTS, 127, "the tag exists already")                                                                       \
-    x(TAG_NOT_FOUND, 128, "no such tag")
+    x(TAG_EXISTS, 124, "the tag exists already")                                                                       \
+    x(TAG_NOT_FOUND, 125, "no such tag")
 
 enum {
 #define LH_STATUS_ENUM(name, number, text) LH_##name = (number),
