@@ -88,12 +88,14 @@ static vde_status drop_locked(struct lh_head *head, vde_txn *txn, unsigned flags
     struct lh_table_record record = head->record;
     lh_key_text(&key, 'T', record.name_space, lh_name_leaf(lh_slice_of(record.name)));
     LH_TRY(lh_catalog_put_number(lakehouse, txn, &key, NULL));
-    if (record.state) {
+    /* Without a purge everything stays, to be found again by an undrop. */
+    if (record.state && (flags & LH_DROP_PURGE)) {
         LH_TRY(vde_txn_dataset_drop(txn, record.state));
         LH_TRY(vde_txn_dataset_drop(txn, record.paths));
+        record.state = record.paths = 0;
     }
-    record.state = record.paths = 0;
     record.flags |= LH_TABLE_DROPPED;
+    record.dropped_us = lh_now_us();
     LH_TRY(lh_catalog_put_record(lakehouse, txn, 't', &record));
     /* What a purge has yet to remove is noted in the same transaction, so that a crash leaves no orphans. */
     if (flags & LH_DROP_PURGE)

@@ -110,6 +110,27 @@ vde_status lh_catalog_table(struct lh_catalog *catalog, struct lh_slice name, ui
     return ret_record ? lh_catalog_record(catalog, id, ret_record) : VDE_OK;
 }
 
+vde_status lh_catalog_name_free(struct lh_catalog *catalog, struct lh_slice name, uint64_t *ret_namespace)
+{
+    uint64_t name_space, id;
+    struct lh_key key;
+    LH_TRY(lh_catalog_namespace(catalog, lh_name_parent(name), &name_space));
+    lh_key_text(&key, 'T', name_space, lh_name_leaf(name));
+    vde_status status = lh_catalog_number(catalog, &key, &id);
+    if (status == VDE_OK)
+        return lh_fail(LH_TABLE_EXISTS, "table %.*s|a table of that name|none", (int)name.size, name.data);
+    if (status != VDE_NOT_FOUND)
+        return status;
+    lh_key_text(&key, 'N', name_space, lh_name_leaf(name));
+    status = lh_catalog_number(catalog, &key, &id);
+    if (status == VDE_OK)
+        return lh_fail(LH_NAMESPACE_EXISTS, "table %.*s|a namespace of that name|none", (int)name.size, name.data);
+    if (status != VDE_NOT_FOUND)
+        return status;
+    *ret_namespace = name_space;
+    return VDE_OK;
+}
+
 vde_status lh_catalog_record(struct lh_catalog *catalog, uint64_t id, struct lh_table_record *ret_record)
 {
     struct lh_key key;
@@ -220,6 +241,8 @@ void lh_table_record_encode(const struct lh_table_record *record, struct lh_buff
     lh_buffer_varint(out, record->paths);
     lh_buffer_sized(out, lh_slice_of(record->opaque));
     lh_buffer_sized(out, lh_slice_of(record->origin));
+    if (record->flags & LH_TABLE_DROPPED)
+        lh_buffer_varint(out, record->dropped_us);
 }
 
 vde_status lh_table_record_decode(uint64_t id, const void *data, size_t size, struct lh_table_record *ret_record)
@@ -236,6 +259,8 @@ vde_status lh_table_record_decode(uint64_t id, const void *data, size_t size, st
     r.paths = lh_reader_varint(&reader);
     struct lh_slice opaque = lh_reader_sized(&reader);
     struct lh_slice origin = lh_reader_sized(&reader);
+    if (reader.offset < reader.size)
+        r.dropped_us = lh_reader_varint(&reader);
     if (reader.failed || layout != 1 || (format != LH_FORMAT_DELTA && format != LH_FORMAT_ICEBERG))
         return lh_fail(VDE_CORRUPT, "record of table %llu|layout %llu, format %llu, %zu bytes|a table record",
                        (unsigned long long)id, (unsigned long long)layout, (unsigned long long)format, size);

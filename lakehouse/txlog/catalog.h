@@ -46,6 +46,9 @@ vde_status lh_catalog_namespace(struct lh_catalog *catalog, struct lh_slice name
 /* Table id of a full name, and its record if asked for. LH_TABLE_NOT_FOUND, LH_NAME. */
 vde_status lh_catalog_table(struct lh_catalog *catalog, struct lh_slice name, uint64_t *ret_id,
                             struct lh_table_record *ret_record);
+/* Whether a table may get this full name, and the id of its namespace. LH_TABLE_EXISTS, LH_NAMESPACE_EXISTS,
+ * LH_NAMESPACE_NOT_FOUND, LH_NAME. */
+vde_status lh_catalog_name_free(struct lh_catalog *catalog, struct lh_slice name, uint64_t *ret_namespace);
 /* Record by id, dropped ones included. LH_TABLE_NOT_FOUND. */
 vde_status lh_catalog_record(struct lh_catalog *catalog, uint64_t id, struct lh_table_record *ret_record);
 /* Walk the keys with a letter and number, calling `each` with the rest of the key; stops at its first failure. */

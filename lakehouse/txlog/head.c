@@ -327,18 +327,35 @@ bool lh_head_wants_root(const struct lh_head *head)
            head->tail_actions >= head->flush_after && !(head->lakehouse->flags & LH_OPEN_NO_STATE);
 }
 
+static void forget_content(struct lh_head *head)
+{
+    for (size_t r = 0; r < LH_RECENT_MAX; r++) {
+        free(head->recent[r].data);
+        head->recent[r] = (struct lh_recent){0};
+    }
+    lh_meta_unref(head->meta);
+    head->meta = NULL;
+    lh_table_record_done(&head->record);
+    lh_hash_map_done(&head->apps);
+    lh_arena_done(&head->apps_arena);
+}
+
+void lh_head_revive(struct lh_head *head)
+{
+    forget_content(head);
+    head->latest = LH_NO_VERSION;
+    head->recent_bytes = 0;
+    head->flush_after = 0;
+    head->loaded = head->dropped = false;
+}
+
 void lh_heads_free(struct lh_lakehouse *lakehouse)
 {
     for (size_t i = 0; i < lakehouse->head_slots; i++) {
         struct lh_head *head = lakehouse->heads[i];
         if (!head)
             continue;
-        for (size_t r = 0; r < LH_RECENT_MAX; r++)
-            free(head->recent[r].data);
-        lh_meta_unref(head->meta);
-        lh_table_record_done(&head->record);
-        lh_hash_map_done(&head->apps);
-        lh_arena_done(&head->apps_arena);
+        forget_content(head);
         lh_lock_done(&head->lock);
         free(head);
     }

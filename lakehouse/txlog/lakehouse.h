@@ -27,6 +27,7 @@ struct lh_table_record {
     uint64_t paths;
     char *opaque;            /* NULL: native */
     char *origin;            /* NULL: not imported */
+    uint64_t dropped_us;     /* of a dropped one; 0: not noted */
 };
 #define LH_TABLE_EXTERNAL 1u
 #define LH_TABLE_DROPPED 2u
@@ -150,6 +151,8 @@ void lh_head_advance(struct lh_head *head, uint64_t version, struct vde_commit c
 const struct lh_recent *lh_head_recent(const struct lh_head *head, uint64_t version);
 /* With the lock held: whether so much was committed since the last root that one should be written. */
 bool lh_head_wants_root(const struct lh_head *head);
+/* With the lock held: the table has a name again; what is known of it is read anew. */
+void lh_head_revive(struct lh_head *head);
 void lh_heads_free(struct lh_lakehouse *lakehouse);
 
 /* --- flush.c --- */

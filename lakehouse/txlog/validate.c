@@ -84,23 +84,11 @@ static vde_status check_key(struct lh_attempt *attempt, struct lh_catalog *catal
 
 static vde_status check_create(struct lh_attempt *attempt, struct lh_catalog *catalog, struct lh_member_txn *m)
 {
-    uint64_t name_space, id;
-    LH_TRY(lh_catalog_namespace(catalog, lh_name_parent(m->name), &name_space));
-    struct lh_key key;
-    lh_key_text(&key, 'T', name_space, lh_name_leaf(m->name));
-    vde_status status = lh_catalog_number(catalog, &key, &id);
-    if (status == VDE_OK)
-        return wait_for(attempt, vde_view_lsn(catalog->view),
-                        lh_fail(LH_TABLE_EXISTS, "table %s|a table of that name|none", m->name.data));
-    if (status != VDE_NOT_FOUND)
-        return status;
-    lh_key_text(&key, 'N', name_space, lh_name_leaf(m->name));
-    status = lh_catalog_number(catalog, &key, &id);
-    if (status == VDE_OK)
-        return wait_for(attempt, vde_view_lsn(catalog->view),
-                        lh_fail(LH_NAMESPACE_EXISTS, "table %s|a namespace of that name|none", m->name.data));
-    if (status != VDE_NOT_FOUND)
-        return status;
+    uint64_t name_space;
+    vde_status status = lh_catalog_name_free(catalog, m->name, &name_space);
+    if (status == LH_TABLE_EXISTS || status == LH_NAMESPACE_EXISTS)
+        return wait_for(attempt, vde_view_lsn(catalog->view), status);
+    LH_TRY(status);
     m->new_record = (struct lh_table_record){.id = vde_id_reserve(attempt->txn->lakehouse->image), .name_space = name_space,
                                              .format = m->format, .created_us = lh_now_us()};
     m->new_record.name = strdup(m->name.data);

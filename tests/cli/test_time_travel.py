@@ -174,6 +174,28 @@ class TimeTravel(TableCase):
         self.run_fails(USAGE, "USAGE", "table", "changes", self.image, "ns.t", says="--from")
         self.run_fails(USAGE, "USAGE", "table", "changes", self.image, "ns.t", "--from", "2", "--to", "1")
 
+    def test_undrop(self):
+        self.run_ok("table", "tag", self.image, "ns.t@v1", "one")
+        self.run_ok("table", "drop", self.image, "ns.t")
+        self.assertIn("ns.t", self.run_ok("table", "undrop", self.image, "--list"))
+        rows = self.run_json("table-undrop", "table", "undrop", self.image, "--list")["dropped"]
+        self.assertEqual([(r["table"], r["latest_version"]) for r in rows], [("ns.t", 2)])
+        self.assertEqual(self.run_json("table-undrop", "table", "undrop", self.image, "ns.t")["table"], "ns.t")
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "p1\np2\n")
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t@tag:one"), "p1\n")
+        self.run_ok("table", "drop", self.image, "ns.t")
+        self.run_ok("table", "create", self.image, "ns.t", "--schema", "id BIGINT")
+        self.run_fails(FAILED, "TABLE_EXISTS", "table", "undrop", self.image, "ns.t", says="ns.t")
+        self.run_ok("table", "undrop", self.image, "ns.t", "--as", "ns.old")
+        self.assertEqual(self.numbers("ns.old"), [2, 1, 0])
+        self.run_fails(FAILED, "TABLE_NOT_FOUND", "table", "undrop", self.image, "ns.t")
+        self.run_ok("table", "drop", self.image, "ns.old", "--purge")
+        self.run_fails(FAILED, "TABLE_NOT_FOUND", "table", "undrop", self.image, "ns.old")
+        self.assertEqual(self.run_json("table-undrop", "table", "undrop", self.image, "--list")["dropped"], [])
+        self.run_fails(USAGE, "USAGE", "table", "undrop", self.image, says="--list")
+        self.run_fails(USAGE, "USAGE", "table", "undrop", self.image, "ns.t", "--list")
+        self.assertIn("clean", self.run_ok("check", self.image))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -9,7 +9,7 @@ _vdectl_verbs()
     volume) echo "create clone list show read write import export map diff resize rename defrag delete" ;;
     snapshot) echo "create list rollback delete" ;;
     namespace) echo "create list show set drop" ;;
-    table) echo "create list show files history add remove evolve diff tag changes drop" ;;
+    table) echo "create list show files history add remove evolve diff tag changes undrop drop" ;;
     file) echo "put get list remove" ;;
     txn) echo "commit show" ;;
     delta) echo "import export" ;;
@@ -85,6 +85,7 @@ _vdectl_options()
     "table diff") echo "--from --to --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
     "table tag") echo "--delete --image --backend --wait --json --help" ;;
     "table changes") echo "--from --to --show-values --image --backend --snapshot --wait --json --help" ;;
+    "table undrop") echo "--as --list --image --backend --wait --json --help" ;;
     "table drop") echo "--purge --if-exists --image --backend --wait --json --help" ;;
     "file put") echo "--image --backend --wait --json --help" ;;
     "file get") echo "--force --image --backend --snapshot --wait --json --help" ;;

@@ -119,9 +119,26 @@ struct lh_evolve {
 LH_API LH_MUST_CHECK vde_status lh_table_evolve(lh_lakehouse *lakehouse, const char *table, const struct lh_evolve *evolve,
                                                 struct lh_commit_result **ret_result);
 
-#define LH_DROP_PURGE 1u /* also forget history and data files; without it their space stays allocated */
-/* Drop a table: its name is free when this returns. External files are never touched. LH_TABLE_NOT_FOUND. */
+#define LH_DROP_PURGE 1u /* also forget history and data files; without it lh_table_undrop() brings the table back */
+/* Drop a table: its name is free when this returns. Without a purge its space stays allocated. External files are never touched. LH_TABLE_NOT_FOUND. */
 LH_API LH_MUST_CHECK vde_status lh_table_drop(lh_lakehouse *lakehouse, const char *table, unsigned flags);
+
+struct lh_dropped_table {
+    uint64_t id;
+    const char *name;             /* that it had */
+    uint64_t dropped_us;          /* 0: not noted */
+    uint64_t latest_version;
+};
+struct lh_dropped_tables {
+    size_t count;
+    const struct lh_dropped_table *tables;
+};
+/* Tables that were dropped without a purge, in the order of their ids. */
+LH_API LH_MUST_CHECK vde_status lh_table_list_dropped(lh_lakehouse *lakehouse, struct lh_dropped_tables **ret_tables);
+/* Bring back the table that was dropped last under this name, with its whole history, its files and its tags, under the same
+ * name or, if `name` isn't NULL, that one. Statuses: LH_TABLE_NOT_FOUND (none was dropped, or it was purged), LH_TABLE_EXISTS
+ * and LH_NAMESPACE_EXISTS (the name is taken), LH_NAMESPACE_NOT_FOUND, LH_NAME. */
+LH_API LH_MUST_CHECK vde_status lh_table_undrop(lh_lakehouse *lakehouse, const char *table, const char *name);
 
 #ifdef __cplusplus
 }
