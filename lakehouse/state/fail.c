@@ -92,9 +92,8 @@ vde_status lh_fail_conflict(enum lh_conflict kind, const char *format, ...)
     snprintf(text, sizeof text, "%s|%s: %s", body, lh_conflict_name(kind), bar ? bar : "");
     last_conflict = kind;
     vde_status status = raise_parts(LH_CONFLICT, text);
-    /* A protocol that changed may ask for what the writer lacks, and an application's transaction was done by another:
-     * neither is cured by doing the same again. */
-    vde_error_set_retryable(kind != LH_CONFLICT_PROTOCOL_CHANGED && kind != LH_CONFLICT_CONCURRENT_TRANSACTION);
+    /* Another instance of the application did its transaction: reading again does not cure that there are two. */
+    vde_error_set_retryable(kind != LH_CONFLICT_CONCURRENT_TRANSACTION);
     return status;
 }
 

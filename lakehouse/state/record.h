@@ -35,6 +35,7 @@
 #define LH_RECORD_DOMAIN 0x0100u
 #define LH_RECORD_SCHEMA 0x0200u        /* schema or partitioning differ from the version before */
 #define LH_RECORD_IN_COMMIT_TIME 0x0400u /* printed commits carry an in-commit timestamp */
+#define LH_RECORD_PROTOCOL_SOFT 0x0800u /* has a protocol action that binds no concurrent writer */
 
 struct lh_record_summary {
     uint64_t files_added, files_removed;

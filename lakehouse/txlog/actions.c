@@ -44,9 +44,11 @@ static vde_status note_add(struct lh_member_txn *member, const struct lh_file_ac
         return lh_fail(LH_VALIDATION, "add to table %s|a path with NUL or no UTF-8|UTF-8 without NUL", member->name.data);
     if (lh_has(&file->part, LH_FILE_SIZE) && file->size_bytes < 0)
         return lh_fail(LH_VALIDATION, "add to table %s|a negative size|0 or more", member->name.data);
-    if (!lh_hashes_add(&member->added, lh_hash(file->path)))
+    bool changes = !lh_has(&file->part, LH_FILE_DATA_CHANGE) || file->data_change;
+    if (!lh_hashes_add(&member->added, lh_hash(file->path)) ||
+        (!changes && !lh_hashes_add(&member->kept, lh_hash(file->path))))
         return lh_fail_nomem("transaction");
-    member->data_change |= !lh_has(&file->part, LH_FILE_DATA_CHANGE) || file->data_change;
+    member->data_change |= changes;
     member->partition_values |= file->partition_values.count != 0;
     return VDE_OK;
 }
@@ -97,7 +99,8 @@ static vde_status note_domain(struct lh_txn *txn, struct lh_member_txn *member, 
     LH_TRY(lh_txn_text(txn, domain->domain, &domains[member->domain_count]));
     member->domains = domains;
     member->domain_count++;
-    member->only_files = false;
+    /* Row tracking's own domain changes no data: a rearrangement with it is still one. */
+    member->only_files &= lh_slice_is(domain->domain, "delta.rowTracking");
     return VDE_OK;
 }
 
@@ -163,9 +166,11 @@ static vde_status note(struct lh_txn *txn, struct lh_member_txn *member, const s
         if (!lh_has(&action->part, LH_META_SCHEMA) || action->metadata.schema_string.size == 0)
             return lh_fail(LH_VALIDATION, "metaData of table %s|no schemaString|one", member->name.data);
         break;
+    case LH_ACTION_UNKNOWN:
+        member->only_files = false;
+        break;
     case LH_ACTION_PROTOCOL:
     case LH_ACTION_CDC:
-    case LH_ACTION_UNKNOWN:
     case LH_ACTION_KIND_COUNT:
         break;
     }

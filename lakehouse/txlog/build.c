@@ -74,7 +74,8 @@ void lh_member_clear(struct lh_member_txn *member)
     member->resolved = old.resolved;
     member->record = old.record;
     lh_buffer_clear(&member->actions);
-    struct lh_hashes *kept[] = {&old.added, &old.removed, &old.read_files, &old.given_removed, &old.resolved_removed};
+    struct lh_hashes *kept[] = {&old.added, &old.removed, &old.read_files, &old.given_removed, &old.resolved_removed,
+                                &old.kept,  &old.newcomers};
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         kept[i]->count = 0;
     member->added = old.added;
@@ -82,6 +83,8 @@ void lh_member_clear(struct lh_member_txn *member)
     member->read_files = old.read_files;
     member->given_removed = old.given_removed;
     member->resolved_removed = old.resolved_removed;
+    member->kept = old.kept;
+    member->newcomers = old.newcomers;
     member->removals = old.removals;
     member->removal_capacity = old.removal_capacity;
 }
@@ -98,6 +101,8 @@ static void member_free(struct lh_member_txn *member)
     free(member->read_files.items);
     free(member->given_removed.items);
     free(member->resolved_removed.items);
+    free(member->kept.items);
+    free(member->newcomers.items);
     free(member->removals);
     free(member);
 }
@@ -270,6 +275,23 @@ vde_status lh_txn_read_file(lh_txn *txn, size_t member, const char *path)
     struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     return lh_hashes_add(&m->read_files, lh_hash(lh_slice_of(path))) ? VDE_OK : lh_fail_nomem("transaction");
+}
+
+vde_status lh_txn_read_app(lh_txn *txn, size_t member, const char *app_id)
+{
+    struct lh_member_txn *m = NULL;
+    LH_TRY(lh_txn_member_at(txn, member, &m));
+    if (!app_id || !app_id[0])
+        return lh_fail(LH_VALIDATION, "reads of table %s|an empty application id|1 byte at least", m->name.data);
+    struct lh_slice *all = lh_arena_alloc(&txn->arena, m->read_apps.count + 1, sizeof *all);
+    if (!all)
+        return lh_fail_nomem("transaction");
+    if (m->read_apps.count)
+        memcpy(all, m->read_apps.items, m->read_apps.count * sizeof *all);
+    LH_TRY(lh_txn_text(txn, lh_slice_of(app_id), &all[m->read_apps.count]));
+    m->read_apps.items = all;
+    m->read_apps.count++;
+    return VDE_OK;
 }
 
 vde_status lh_txn_read_partitions(lh_txn *txn, size_t member, const struct lh_read_column *columns, size_t count)

@@ -37,6 +37,14 @@ static vde_status check_partitions(const struct lh_member_txn *m, const struct l
     return status == VDE_NOT_FOUND ? VDE_OK : status;
 }
 
+/* What conflicts look up. */
+static void sort_reads(struct lh_member_txn *m)
+{
+    lh_hashes_sort(&m->read_files);
+    lh_hashes_sort(&m->removed);
+    lh_hashes_sort(&m->kept);
+}
+
 static vde_status check_rules(struct lh_member_txn *m)
 {
     const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
@@ -44,7 +52,7 @@ static vde_status check_rules(struct lh_member_txn *m)
         return lh_fail(LH_VALIDATION, "commit to table %s|a path added twice|once", m->name.data);
     if (lh_hashes_sort(&m->removed))
         return lh_fail(LH_VALIDATION, "commit to table %s|a path removed twice|once", m->name.data);
-    lh_hashes_sort(&m->read_files);
+    sort_reads(m);
     if (meta->append_only && m->data_change && lh_member_needs_state(m))
         return lh_fail(LH_VALIDATION, "table %s|a removal of data|only appends: delta.appendOnly is set", m->name.data);
     if (meta->writer_duty && m->added.count && m->data_change &&
@@ -68,6 +76,10 @@ static vde_status look_at_head(struct lh_attempt *attempt, struct lh_member_txn 
         *ret_first = m->head->recent_first;
         if (m->head->record.opaque)
             status = lh_fail(LH_OPAQUE, "table %s|%s|what this engine supports", m->name.data, m->head->record.opaque);
+        m->write_serializable = (m->head->record.flags & LH_TABLE_WRITE_SERIALIZABLE) != 0;
+        /* Before any conflict: what was done already is no conflict with itself. */
+        if (status == VDE_OK)
+            status = lh_check_apps(attempt, m);
     }
     lh_head_unlock(m->head);
     if (status == VDE_OK && dropped) {
@@ -90,11 +102,34 @@ static vde_status resolve_unlocked(struct lh_attempt *attempt, struct lh_member_
     bool newer = m->head->latest != m->prepared_at;
     attempt->wait_lsn = m->head->lsn;
     lh_head_unlock(m->head);
-    if (newer)
-        return LH_AGAIN;
-    /* Or somebody removed it since it was read, which is a conflict. */
-    if (m->read_version != LH_NO_VERSION)
-        LH_TRY(lh_conflict_check_stream(attempt->txn, m, m->read_version, UINT64_MAX));
+    return newer ? LH_AGAIN : lh_error_restore(&saved);
+}
+
+static vde_status prepare_content(struct lh_attempt *attempt, struct lh_member_txn *m)
+{
+    LH_TRY(lh_member_metadata(attempt->txn, m));
+    LH_TRY(check_rules(m));
+    if (lh_member_needs_state(m) && m->create)
+        return lh_fail(LH_VALIDATION, "table %s|a removal in its first version|none", m->name.data);
+    return lh_member_needs_state(m) && attempt->number < ATTEMPTS_UNLOCKED ? resolve_unlocked(attempt, m) : VDE_OK;
+}
+
+/* What the present table does not admit may be a commit's own fault, or somebody made it so since it was read: then that
+ * conflict is what must be told. */
+static vde_status blame(struct lh_attempt *attempt, struct lh_member_txn *m, vde_status status)
+{
+    bool judged = status == LH_VALIDATION || status == LH_FILE_NOT_FOUND || status == LH_SCHEMA ||
+                  status == LH_SCHEMA_INCOMPATIBLE || status == LH_OPAQUE;
+    if (!judged || m->create || m->read_version == LH_NO_VERSION)
+        return status;
+    struct lh_saved saved;
+    lh_error_save(&saved);
+    lh_head_lock(m->head);
+    uint64_t lsn = m->head->lsn;
+    lh_head_unlock(m->head);
+    LH_TRY(vde_image_wait(attempt->txn->lakehouse->image, lsn));
+    sort_reads(m);
+    LH_TRY(lh_conflict_check_stream(attempt->txn, m, m->read_version, UINT64_MAX));
     return lh_error_restore(&saved);
 }
 
@@ -105,20 +140,16 @@ static vde_status prepare_member(struct lh_attempt *attempt, struct lh_member_tx
     lh_member_release(m);
     m->prepared_at = m->checked_to = LH_NO_VERSION;
     m->resolved_count = 0;
-    m->resolved_removed.count = 0;
+    m->resolved_removed.count = m->newcomers.count = 0;
     if (!m->create)
         LH_TRY(look_at_head(attempt, m, &recent_first));
     if (m->read_version != LH_NO_VERSION && !m->create && m->read_version + 1 < recent_first) {
-        lh_hashes_sort(&m->read_files);
-        lh_hashes_sort(&m->removed);
+        sort_reads(m);
         LH_TRY(lh_conflict_check_stream(txn, m, m->read_version, UINT64_MAX));
     }
-    LH_TRY(lh_member_metadata(txn, m));
-    LH_TRY(check_rules(m));
-    if (lh_member_needs_state(m) && m->create)
-        return lh_fail(LH_VALIDATION, "table %s|a removal in its first version|none", m->name.data);
-    if (lh_member_needs_state(m) && attempt->number < ATTEMPTS_UNLOCKED)
-        LH_TRY(resolve_unlocked(attempt, m));
+    vde_status status = prepare_content(attempt, m);
+    if (status != VDE_OK)
+        return blame(attempt, m, status);
     /* Only the group's head lists the members: the group id leads to it. It is the first member that gets a version. */
     return lh_member_record(txn, m, m == txn->members[0] && txn->count > 1 ? (uint32_t)txn->count : 0);
 }

@@ -19,6 +19,8 @@ struct lh_attempt {
 
 /* --- validate.c, with all locks held --- */
 vde_status lh_validate_names(struct lh_attempt *attempt, bool *ret_repeat, uint8_t group[16]);
+/* ALREADY_APPLIED when an application's transaction was recorded before; with the lock of the member's head. */
+vde_status lh_check_apps(struct lh_attempt *attempt, const struct lh_member_txn *member);
 vde_status lh_validate_member(struct lh_attempt *attempt, struct lh_member_txn *member);
 
 /* Everything but the wait. *ret_repeat: the idempotency key was used before; txn->group is the first one's. */

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* conflict.c -- whether a commit that came in between (the winner) spoils what a transaction assumed. The rules are those
- * of Delta's writers: protocol, metadata, domains, application transactions, added files, removed files that were read,
- * removed files that are removed here. */
+ * of Spark's ConflictChecker, in its order: protocol, metaData, domains, application transactions, added files, removed
+ * files that were read, removed files that are removed here. Where Spark only guesses what was read (an unpartitioned
+ * table, removes without a predicate) the commit's own word counts. Row ids, commit versions and in-commit timestamps are
+ * no conflicts: they are given under the lock. */
 #include "state/fail.h"
+#include "txlog/rules.h"
 #include "txlog/txn.h"
+
+bool lh_member_changes_metadata(const struct lh_member_txn *member)
+{
+    return member->schema.data || member->change_count || member->has_metadata;
+}
 
 bool lh_member_blind(const struct lh_member_txn *member)
 {
     return member->added.count && !member->removal_count && !member->removed_partition_count && !member->read_all &&
-           !member->read_files.count && !member->predicate_count && !member->domain_count && !member->has_metadata &&
-           !member->has_protocol && !member->schema.data && !member->change_count && !member->create;
+           !member->read_files.count && !member->predicate_count && !member->domain_count && !member->has_protocol &&
+           !lh_member_changes_metadata(member) && !member->create;
 }
 
 static bool value_matches(const struct lh_predicate *predicate, const struct lh_pair *pair)
@@ -45,111 +53,210 @@ static bool read_matches(const struct lh_member_txn *member, const struct lh_fil
     return false;
 }
 
+/* What a transaction is judged by: of its own reads nothing changes from one winner to the next. */
 enum level { LEVEL_SERIALIZABLE, LEVEL_WRITE_SERIALIZABLE, LEVEL_SNAPSHOT };
 
 static enum level level_of(const struct lh_txn *txn, const struct lh_member_txn *member)
 {
     /* Rearranging files without changing data can't disturb a reader's view of rows. */
-    if (member->only_files && !member->data_change && !member->schema.data && !member->change_count &&
-        (member->added.count || member->removal_count))
+    if (LH_RULE_HOLDS(LH_RULE_APPEND_SNAPSHOT) && member->only_files && !member->data_change &&
+        !lh_member_changes_metadata(member) && (member->added.count || member->removal_count))
         return LEVEL_SNAPSHOT;
-    int isolation = txn->isolation_given || !member->meta || member->meta->isolation < 0 ? (int)txn->isolation
-                                                                                          : member->meta->isolation;
+    int isolation = txn->isolation_given ? (int)txn->isolation
+                    : member->write_serializable ? LH_WRITE_SERIALIZABLE
+                    : member->meta ? member->meta->isolation : -1;
     return isolation == LH_WRITE_SERIALIZABLE ? LEVEL_WRITE_SERIALIZABLE : LEVEL_SERIALIZABLE;
 }
 
-static vde_status check_objects(const struct lh_member_txn *member, uint64_t version, const struct lh_action *action)
+/* What one action of the winner spoils, in the order in which it counts. */
+enum spoiled { SPOILED_NOTHING, SPOILED_DOMAIN, SPOILED_APP, SPOILED_SCAN, SPOILED_READ, SPOILED_REMOVE };
+
+struct judging {
+    struct lh_member_txn *member;
+    uint64_t version;            /* the winner's */
+    bool appends;                /* its added files count */
+    bool backfill;               /* it adds files again only to give them row ids */
+};
+
+static enum spoiled judge_domain(const struct judging *j, const struct lh_domain *domain)
 {
-    for (uint32_t i = 0; action->kind == LH_ACTION_TXN && i < member->app_count; i++)
-        if (lh_slice_equal(member->apps[i].key, action->txn.app_id))
-            return lh_fail_conflict(LH_CONFLICT_CONCURRENT_TRANSACTION, "table %s|version %llu is a transaction of the same "
-                                    "application|none since the read version", member->name.data,
-                                    (unsigned long long)version);
-    for (uint32_t i = 0; action->kind == LH_ACTION_DOMAIN && i < member->domain_count; i++)
-        if (lh_slice_equal(member->domains[i], action->domain.domain) &&
-            !lh_slice_is(action->domain.domain, "delta.rowTracking"))
-            return lh_fail_conflict(LH_CONFLICT_CONCURRENT_TRANSACTION, "table %s|version %llu changed the same domain|no "
-                                    "change since the read version", member->name.data, (unsigned long long)version);
-    return VDE_OK;
+    /* Row tracking's high-water mark is merged when the commit is rebased. */
+    if (LH_RULE_HOLDS(LH_RULE_DOMAIN_ROW_TRACKING) && lh_slice_is(domain->domain, "delta.rowTracking"))
+        return SPOILED_NOTHING;
+    for (uint32_t i = 0; i < j->member->domain_count && LH_RULE_HOLDS(LH_RULE_DOMAIN); i++)
+        if (lh_slice_equal(j->member->domains[i], domain->domain))
+            return SPOILED_DOMAIN;
+    return SPOILED_NOTHING;
 }
 
-/* What a winner's file action spoils; NONE when nothing. */
-static enum lh_conflict judge_file(const struct lh_member_txn *member, const struct lh_action *action, bool appends)
+static enum spoiled judge_app(const struct judging *j, const struct lh_app_txn *app)
 {
-    if (action->kind == LH_ACTION_ADD)
-        return appends && (member->read_all || member->predicate_count) && read_matches(member, &action->file)
-                   ? LH_CONFLICT_CONCURRENT_APPEND : LH_CONFLICT_NONE;
-    if (action->kind != LH_ACTION_REMOVE)
-        return LH_CONFLICT_NONE;
-    uint64_t hash = lh_hash(action->file.path);
-    if (lh_hashes_has(&member->read_files, hash) ||
-        ((member->read_all || member->predicate_count) && read_matches(member, &action->file)))
-        return LH_CONFLICT_CONCURRENT_DELETE_READ;
-    if (lh_hashes_has(&member->removed, hash) || lh_hashes_has(&member->resolved_removed, hash))
-        return LH_CONFLICT_CONCURRENT_DELETE_DELETE;
-    return LH_CONFLICT_NONE;
+    for (uint32_t i = 0; i < j->member->app_count && LH_RULE_HOLDS(LH_RULE_APP_WRITTEN); i++)
+        if (lh_slice_equal(j->member->apps[i].key, app->app_id))
+            return SPOILED_APP;
+    return LH_RULE_HOLDS(LH_RULE_APP_READ) && lh_list_has(&j->member->read_apps, app->app_id) ? SPOILED_APP
+                                                                                              : SPOILED_NOTHING;
 }
 
-static vde_status raise_file(const struct lh_member_txn *member, uint64_t version, enum lh_conflict conflict)
+static enum spoiled judge_add(const struct judging *j, const struct lh_file_action *file)
 {
-    unsigned long long v = version;
-    switch (conflict) {
-    case LH_CONFLICT_CONCURRENT_APPEND:
-        return lh_fail_conflict(conflict, "table %s|version %llu added files that would have been read|none since the "
-                                "read version", member->name.data, v);
-    case LH_CONFLICT_CONCURRENT_DELETE_READ:
-        return lh_fail_conflict(conflict, "table %s|version %llu removed a file that was read|none since the read version",
-                                member->name.data, v);
+    const struct lh_member_txn *m = j->member;
+    bool changes = !lh_has(&file->part, LH_FILE_DATA_CHANGE) || file->data_change;
+    if (!j->appends || (!m->read_all && !m->predicate_count) || !LH_RULE_HOLDS(LH_RULE_APPEND) ||
+        (LH_RULE_HOLDS(LH_RULE_APPEND_BACKFILL) && j->backfill && !changes))
+        return SPOILED_NOTHING;
+    return !LH_RULE_HOLDS(LH_RULE_APPEND_PARTITION) || read_matches(m, file) ? SPOILED_SCAN : SPOILED_NOTHING;
+}
+
+static bool was_read(const struct lh_member_txn *m, const struct lh_file_action *file, uint64_t hash)
+{
+    if (LH_RULE_HOLDS(LH_RULE_DELETE_READ_FILE) && lh_hashes_has(&m->read_files, hash))
+        return true;
+    /* Added again as it was: that says that it is still there. */
+    if (LH_RULE_HOLDS(LH_RULE_DELETE_READ_KEPT) && lh_hashes_has(&m->kept, hash))
+        return true;
+    if (LH_RULE_HOLDS(LH_RULE_DELETE_READ_ALL) && m->read_all)
+        return true;
+    if (!LH_RULE_HOLDS(LH_RULE_DELETE_READ_PARTITION) || !m->predicate_count || !read_matches(m, file))
+        return false;
+    return !LH_RULE_HOLDS(LH_RULE_DELETE_READ_NEW) || !lh_hashes_has(&m->newcomers, hash);
+}
+
+static enum spoiled judge_remove(const struct judging *j, const struct lh_file_action *file)
+{
+    uint64_t hash = lh_hash(file->path);
+    if (was_read(j->member, file, hash))
+        return SPOILED_READ;
+    return LH_RULE_HOLDS(LH_RULE_DELETE_DELETE) && lh_hashes_has(&j->member->removed, hash) ? SPOILED_REMOVE
+                                                                                            : SPOILED_NOTHING;
+}
+
+static enum spoiled judge_action(const struct judging *j, const struct lh_action *action)
+{
+    switch (action->kind) {
+    case LH_ACTION_DOMAIN:
+        return judge_domain(j, &action->domain);
+    case LH_ACTION_TXN:
+        return judge_app(j, &action->txn);
+    case LH_ACTION_ADD:
+        return judge_add(j, &action->file);
+    case LH_ACTION_REMOVE:
+        return judge_remove(j, &action->file);
     default:
-        return lh_fail_conflict(conflict, "table %s|version %llu removed a file that is to be removed|it to be active",
-                                member->name.data, v);
+        return SPOILED_NOTHING;
     }
 }
 
-static vde_status check_actions(const struct lh_member_txn *member, uint64_t version, const struct lh_record *record,
-                                bool appends)
+static vde_status raise(const struct judging *j, enum spoiled spoiled)
+{
+    const char *name = j->member->name.data;
+    unsigned long long v = j->version;
+    vde_status status;
+    switch (spoiled) {
+    case SPOILED_DOMAIN:
+        status = lh_fail_conflict(LH_CONFLICT_CONCURRENT_TRANSACTION, "table %s|version %llu changed the same domain|no "
+                                  "change since the read version", name, v);
+        /* Unlike an application's progress, which another instance has made, a domain can be read again and changed. */
+        vde_error_set_retryable(true);
+        return status;
+    case SPOILED_APP:
+        return lh_fail_conflict(LH_CONFLICT_CONCURRENT_TRANSACTION, "table %s|version %llu is a transaction of the same "
+                                "application|none since the read version", name, v);
+    case SPOILED_SCAN:
+        return lh_fail_conflict(LH_CONFLICT_CONCURRENT_APPEND, "table %s|version %llu added files that would have been "
+                                "read|none since the read version", name, v);
+    case SPOILED_READ:
+        return lh_fail_conflict(LH_CONFLICT_CONCURRENT_DELETE_READ, "table %s|version %llu removed a file that was read|"
+                                "none since the read version", name, v);
+    case SPOILED_REMOVE:
+    default:
+        return lh_fail_conflict(LH_CONFLICT_CONCURRENT_DELETE_DELETE, "table %s|version %llu removed a file that is to be "
+                                "removed|it to be active", name, v);
+    }
+}
+
+static vde_status check_actions(const struct judging *j, const struct lh_record *record)
 {
     struct lh_decoder decoder = LH_DECODER_INIT;
     struct lh_action_walk walk;
     struct lh_action action;
-    enum lh_conflict worst = LH_CONFLICT_NONE;
+    enum spoiled worst = SPOILED_NOTHING;
     vde_status status;
     lh_action_walk_init(&walk, &decoder, record);
     while ((status = lh_action_walk_next(&walk, &action)) == VDE_OK) {
-        status = check_objects(member, version, &action);
-        if (status != VDE_OK)
-            break;
-        /* The families are numbered in the order in which they count. */
-        enum lh_conflict found = judge_file(member, &action, appends);
-        if (found != LH_CONFLICT_NONE && (worst == LH_CONFLICT_NONE || found < worst))
+        enum spoiled found = judge_action(j, &action);
+        if (found != SPOILED_NOTHING && (worst == SPOILED_NOTHING || found < worst))
             worst = found;
     }
     lh_decoder_done(&decoder);
     if (status != VDE_NOT_FOUND)
         return status;
-    return worst == LH_CONFLICT_NONE ? VDE_OK : raise_file(member, version, worst);
+    return worst == SPOILED_NOTHING ? VDE_OK : raise(j, worst);
 }
 
-vde_status lh_conflict_check(const struct lh_txn *txn, const struct lh_member_txn *member, uint64_t version,
-                             const void *data, size_t size)
+/* Files that the winner brought are none that were read. Only those added with data: others may be old ones, added again
+ * with other statistics. */
+static vde_status note_newcomers(struct lh_member_txn *member, const struct lh_record *record)
+{
+    struct lh_decoder decoder = LH_DECODER_INIT;
+    struct lh_action_walk walk;
+    struct lh_action action;
+    vde_status status;
+    lh_action_walk_init(&walk, &decoder, record);
+    while ((status = lh_action_walk_next(&walk, &action)) == VDE_OK) {
+        bool changes = !lh_has(&action.part, LH_FILE_DATA_CHANGE) || action.file.data_change;
+        if (action.kind != LH_ACTION_ADD || !changes)
+            continue;
+        if (!lh_hashes_add(&member->newcomers, lh_hash(action.file.path))) {
+            status = lh_fail_nomem("transaction");
+            break;
+        }
+    }
+    lh_decoder_done(&decoder);
+    lh_hashes_sort(&member->newcomers);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
+}
+
+/* What counts before any single action. */
+static vde_status check_table(const struct lh_member_txn *member, uint64_t version, uint16_t flags)
+{
+    bool changes = lh_member_changes_metadata(member);
+    /* A commit that may raise the protocol is taken as one that does: whether it must depends on the winner. */
+    bool both = LH_RULE_HOLDS(LH_RULE_PROTOCOL_BOTH) && (member->has_protocol || (member->upgrade && changes));
+    bool soft = LH_RULE_HOLDS(LH_RULE_PROTOCOL_SOFT) && (flags & LH_RECORD_PROTOCOL_SOFT);
+    if ((flags & LH_RECORD_PROTOCOL) && (both || !soft))
+        return lh_fail_conflict(LH_CONFLICT_PROTOCOL_CHANGED, "table %s|version %llu changed the protocol|no change since "
+                                "the read version", member->name.data, (unsigned long long)version);
+    soft = LH_RULE_HOLDS(LH_RULE_METADATA_SOFT) && (flags & LH_RECORD_METADATA_SOFT);
+    if ((flags & LH_RECORD_METADATA) && ((LH_RULE_HOLDS(LH_RULE_METADATA_BOTH) && changes) || !soft))
+        return lh_fail_conflict(LH_CONFLICT_METADATA_CHANGED, "table %s|version %llu changed schema or properties|no change "
+                                "since the read version", member->name.data, (unsigned long long)version);
+    return VDE_OK;
+}
+
+static bool is_backfill(struct lh_slice operation)
+{
+    return lh_slice_is(operation, "ROW TRACKING BACKFILL") || lh_slice_is(operation, "ROW TRACKING UNBACKFILL");
+}
+
+vde_status lh_conflict_check(const struct lh_txn *txn, struct lh_member_txn *member, uint64_t version, const void *data,
+                             size_t size)
 {
     struct lh_record record;
     LH_TRY(lh_record_decode(data, size, member->name.data, &record));
-    bool changes_metadata = member->schema.data || member->change_count || member->has_metadata;
-    if (record.flags & LH_RECORD_PROTOCOL)
-        return lh_fail_conflict(LH_CONFLICT_PROTOCOL_CHANGED, "table %s|version %llu changed the protocol|no change since "
-                                "the read version", member->name.data, (unsigned long long)version);
-    if ((record.flags & LH_RECORD_METADATA) && (changes_metadata || !(record.flags & LH_RECORD_METADATA_SOFT)))
-        return lh_fail_conflict(LH_CONFLICT_METADATA_CHANGED, "table %s|version %llu changed schema or properties|no change "
-                                "since the read version", member->name.data, (unsigned long long)version);
+    LH_TRY(check_table(member, version, record.flags));
     enum level level = level_of(txn, member);
-    bool appends = level == LEVEL_SERIALIZABLE ||
-                   (level == LEVEL_WRITE_SERIALIZABLE && (!(record.flags & LH_RECORD_BLIND) || changes_metadata));
-    bool objects = (member->app_count && (record.flags & LH_RECORD_APP_TXN)) ||
+    bool blind = (record.flags & LH_RECORD_BLIND) && LH_RULE_HOLDS(LH_RULE_APPEND_BLIND) &&
+                 !(LH_RULE_HOLDS(LH_RULE_APPEND_METADATA) && lh_member_changes_metadata(member));
+    struct judging j = {.member = member, .version = version, .backfill = is_backfill(record.summary.operation)};
+    j.appends = level == LEVEL_SERIALIZABLE || (level == LEVEL_WRITE_SERIALIZABLE && !blind);
+    bool objects = ((member->app_count || member->read_apps.count) && (record.flags & LH_RECORD_APP_TXN)) ||
                    (member->domain_count && (record.flags & LH_RECORD_DOMAIN));
     bool files = member->read_all || member->predicate_count || member->read_files.count || member->removal_count ||
-                 member->removed_partition_count;
-    return objects || files ? check_actions(member, version, &record, appends) : VDE_OK;
+                 member->kept.count;
+    if (objects || files)
+        LH_TRY(check_actions(&j, &record));
+    return member->predicate_count && !member->read_all ? note_newcomers(member, &record) : VDE_OK;
 }
 
 vde_status lh_conflict_check_stream(const struct lh_txn *txn, struct lh_member_txn *member, uint64_t from, uint64_t to)
@@ -157,6 +264,7 @@ vde_status lh_conflict_check_stream(const struct lh_txn *txn, struct lh_member_t
     vde_view *view = NULL;
     vde_stream_cursor *cursor = NULL;
     struct vde_entry entry;
+    member->newcomers.count = 0;
     LH_TRY(vde_view_open(txn->lakehouse->image, &view));
     vde_status status = vde_stream_open(view, member->head->id, from + 1, &cursor);
     if (status == VDE_OK) {

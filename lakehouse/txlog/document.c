@@ -210,6 +210,16 @@ static vde_status take_reads(struct document *d, uint32_t reads)
     }
 }
 
+static vde_status take_read_apps(struct document *d, uint32_t array)
+{
+    const char **apps;
+    size_t count;
+    LH_TRY(strings_of(d, "readApps", array, &apps, &count));
+    for (size_t i = 0; i < count; i++)
+        LH_TRY(lh_txn_read_app(d->txn, d->member, apps[i]));
+    return VDE_OK;
+}
+
 /* Our own two, which Delta lacks; false when the object is none of them. */
 static vde_status take_partition_action(struct document *d, uint32_t object, bool *ret_taken)
 {
@@ -283,7 +293,7 @@ static vde_status take_guarantees(struct document *d, uint32_t array)
 
 static vde_status take_table(struct document *d, uint32_t object)
 {
-    static const char *const known[] = {"table", "create", "readVersion", "expectVersion", "reads", "operation",
+    static const char *const known[] = {"table", "create", "readVersion", "expectVersion", "reads", "readApps", "operation",
                                         "properties", "schema", "partitionBy", "actions", "guarantees", "upgradeProtocol",
                                         "userMetadata", "engineInfo", NULL};
     struct lh_member member = LH_MEMBER_INIT;
@@ -308,6 +318,7 @@ static vde_status take_table(struct document *d, uint32_t object)
     LH_TRY(lh_txn_table(d->txn, d->table, &member, &d->member));
     if ((token = lh_json_find(&d->json, object, "reads")) != LH_JSON_NONE)
         LH_TRY(take_reads(d, token));
+    LH_TRY(take_read_apps(d, lh_json_find(&d->json, object, "readApps")));
     LH_TRY(properties_of(d, "properties", lh_json_find(&d->json, object, "properties"), &properties, &count));
     if (count)
         LH_TRY(lh_txn_set_properties(d->txn, d->member, properties, count));

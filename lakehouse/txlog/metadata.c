@@ -5,6 +5,7 @@
 
 #include "model/protocol.h"
 #include "state/fail.h"
+#include "txlog/binding.h"
 #include "txlog/columns.h"
 #include "txlog/partitions.h"
 #include "txlog/txn.h"
@@ -329,30 +330,6 @@ static vde_status take_given(struct draft *d)
     return VDE_OK;
 }
 
-/* Properties that concurrent writers needn't know of. */
-static bool is_soft_key(struct lh_slice key)
-{
-    static const char *const soft[] = {"delta.columnMapping.maxColumnId", "delta.checkpointPolicy",
-                                       "delta.enableDeletionVectors", "delta.checkpointInterval",
-                                       "delta.logRetentionDuration", "delta.deletedFileRetentionDuration"};
-    if (key.size < 6 || memcmp(key.data, "delta.", 6) != 0)
-        return true;
-    for (size_t i = 0; i < sizeof soft / sizeof soft[0]; i++)
-        if (lh_slice_is(key, soft[i]))
-            return true;
-    return false;
-}
-
-static bool only_soft_differences(const struct lh_map *a, const struct lh_map *b)
-{
-    for (uint32_t i = 0; i < a->count; i++) {
-        const struct lh_pair *other = lh_map_find(b, a->pairs[i].key);
-        if ((!other || !lh_slice_equal(other->value, a->pairs[i].value)) && !is_soft_key(a->pairs[i].key))
-            return false;
-    }
-    return true;
-}
-
 static bool same_list(const struct lh_list *a, const struct lh_list *b)
 {
     if (a->count != b->count)
@@ -363,22 +340,26 @@ static bool same_list(const struct lh_list *a, const struct lh_list *b)
     return true;
 }
 
-static void set_flags(struct draft *d)
+static vde_status set_flags(struct draft *d)
 {
     struct lh_member_txn *m = d->member;
     if (d->new_protocol)
         m->flags |= LH_RECORD_PROTOCOL;
+    if (d->new_protocol && d->old && !lh_protocol_binds(&d->old->protocol.protocol, &d->protocol.protocol))
+        m->flags |= LH_RECORD_PROTOCOL_SOFT;
     if (!d->new_metadata)
-        return;
+        return VDE_OK;
     m->flags |= LH_RECORD_METADATA;
     const struct lh_metadata *now = &d->metadata.metadata, *before = d->old ? &d->old->metadata.metadata : NULL;
-    bool same = before && lh_slice_equal(before->schema_string, now->schema_string) &&
-                same_list(&before->partition_columns, &now->partition_columns);
-    if (!same)
+    if (!before || !lh_slice_equal(before->schema_string, now->schema_string) ||
+        !same_list(&before->partition_columns, &now->partition_columns))
         m->flags |= LH_RECORD_SCHEMA;
-    else if (only_soft_differences(&before->configuration, &now->configuration) &&
-             only_soft_differences(&now->configuration, &before->configuration))
+    bool binds = true, iceberg = d->flavor == LH_FLAVOR_ICEBERG && (m->flags & LH_RECORD_SCHEMA);
+    if (before && !iceberg && !m->new_partitioning)
+        LH_TRY(lh_metadata_binds(before, now, &d->protocol.protocol, &binds));
+    if (!binds)
         m->flags |= LH_RECORD_METADATA_SOFT;
+    return VDE_OK;
 }
 
 static vde_status finish(struct draft *d)
@@ -391,7 +372,7 @@ static vde_status finish(struct draft *d)
         if (!verdict.native)
             return lh_fail(LH_OPAQUE, "table %s|%s|what this engine supports", m->name.data, verdict.what);
     }
-    set_flags(d);
+    LH_TRY(set_flags(d));
     struct lh_buffer protocol = LH_BUFFER_INIT, metadata = LH_BUFFER_INIT;
     lh_action_to_bytes(&d->protocol, &protocol);
     lh_action_to_bytes(&d->metadata, &metadata);

@@ -52,6 +52,8 @@ struct lh_member_txn {
     uint64_t action_count;
     struct lh_record_summary summary;
     struct lh_hashes added, removed, read_files, given_removed;
+    struct lh_hashes kept;       /* added without a change of data: when active before, they must still be */
+    struct lh_list read_apps;    /* application ids whose progress was read */
     struct lh_removal *removals;
     uint32_t removal_count, removal_capacity;
     struct lh_map *removed_partitions;
@@ -74,6 +76,8 @@ struct lh_member_txn {
     struct lh_meta *new_meta;    /* what this commit puts in force; referenced */
     uint64_t prepared_at;        /* version that preparing saw; LH_NO_VERSION: nothing was read */
     uint64_t checked_to;         /* conflicts were judged up to this version; LH_NO_VERSION: none */
+    struct lh_hashes newcomers;  /* added by versions that were judged: not among the files that were read */
+    bool write_serializable;     /* policy of the table when preparing */
     struct lh_buffer first;      /* protocol and metaData in front of the actions */
     uint64_t first_count;
     struct lh_buffer resolved;   /* removes behind them */
@@ -124,11 +128,14 @@ vde_status lh_member_resolve(struct lh_txn *txn, struct lh_member_txn *member, b
 
 /* --- conflict.c --- */
 /* Judge the winner's record against the member. */
-vde_status lh_conflict_check(const struct lh_txn *txn, const struct lh_member_txn *member, uint64_t version,
-                             const void *data, size_t size);
-/* Judge versions (from, to] out of the stream, unlocked. */
+vde_status lh_conflict_check(const struct lh_txn *txn, struct lh_member_txn *member, uint64_t version, const void *data,
+                             size_t size);
+/* Judge versions (from, to] out of the stream, unlocked; `from` is the read version. */
 vde_status lh_conflict_check_stream(const struct lh_txn *txn, struct lh_member_txn *member, uint64_t from, uint64_t to);
+/* Only adds, nothing read, nothing but application transactions beside them. */
 bool lh_member_blind(const struct lh_member_txn *member);
+/* Whether the commit is one that changes schema, partitioning or properties, whatever comes of it. */
+bool lh_member_changes_metadata(const struct lh_member_txn *member);
 
 /* --- record.c of the txlog --- */
 /* Encode the member's record, all but what is known only under the lock. */

@@ -6,6 +6,7 @@
 
 #include "state/fail.h"
 #include "txlog/commit.h"
+#include "txlog/rules.h"
 
 static vde_status wait_for(struct lh_attempt *attempt, uint64_t lsn, vde_status status)
 {
@@ -160,7 +161,7 @@ static vde_status check_resolved(struct lh_attempt *attempt, struct lh_member_tx
     return status;
 }
 
-static vde_status check_apps(struct lh_attempt *attempt, const struct lh_member_txn *m)
+vde_status lh_check_apps(struct lh_attempt *attempt, const struct lh_member_txn *m)
 {
     for (uint32_t i = 0; i < m->app_count; i++) {
         const struct lh_map_item *item = lh_hash_map_find(&m->head->apps, m->apps[i].key, lh_hash(m->apps[i].key));
@@ -181,7 +182,7 @@ static vde_status check_versions(struct lh_attempt *attempt, const struct lh_mem
         return wait_for(attempt, m->head->lsn,
                         lh_fail(LH_VERSION_NOT_FOUND, "table %s|read version %llu, but the latest is %lld|at most the latest",
                                 m->name.data, (unsigned long long)m->read_version, (long long)next - 1));
-    if (m->expect_version != LH_NO_VERSION && m->expect_version != next)
+    if (m->expect_version != LH_NO_VERSION && m->expect_version != next && LH_RULE_HOLDS(LH_RULE_EXPECTED_VERSION))
         return wait_for(attempt, m->head->lsn,
                         lh_fail_conflict(LH_CONFLICT_CONCURRENT_WRITE, "table %s|the next version is %llu|%llu", m->name.data,
                                          (unsigned long long)next, (unsigned long long)m->expect_version));
@@ -199,15 +200,17 @@ vde_status lh_validate_member(struct lh_attempt *attempt, struct lh_member_txn *
             lh_head_forget(attempt->txn->lakehouse, head);
             return wait_for(attempt, head->drop_lsn, LH_AGAIN);
         }
-        LH_TRY(check_apps(attempt, m));
+        LH_TRY(lh_check_apps(attempt, m));
         LH_TRY(check_conflicts(attempt, m));
         LH_TRY(check_versions(attempt, m));
         if (head->meta != m->meta)
             return wait_for(attempt, head->lsn, LH_AGAIN);
         LH_TRY(check_resolved(attempt, m));
     } else if (m->expect_version != LH_NO_VERSION && m->expect_version != 0) {
-        return lh_fail_conflict(LH_CONFLICT_CONCURRENT_WRITE, "table %s|a new table begins with version 0|%llu", m->name.data,
-                                (unsigned long long)m->expect_version);
+        vde_status status = lh_fail_conflict(LH_CONFLICT_CONCURRENT_WRITE, "table %s|a new table begins with version 0|%llu",
+                                             m->name.data, (unsigned long long)m->expect_version);
+        vde_error_set_retryable(false);
+        return status;
     }
     bool empty = !m->create && m->first_count + m->action_count + m->resolved_count == 0;
     if (!empty)

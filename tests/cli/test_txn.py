@@ -93,6 +93,14 @@ class Commit(TxnCase):
             stdin=self.document({"table": "ns.a", "expectVersion": 7, "actions": [add("z")]}),
         )
 
+    def test_application_progress_that_was_read(self):
+        self.commit({"table": "ns.a", "actions": [{"txn": {"appId": "app", "version": 1}}, add("x")]})
+        text = self.document({"table": "ns.a", "readVersion": 0, "readApps": ["app"], "actions": [add("y")]})
+        error = self.run_fails(CONFLICT, "CONFLICT", "txn", "commit", self.image, stdin=text, says="not retryable")
+        self.assertEqual(error["conflict"], "ConcurrentTransaction")
+        self.assertFalse(error["retryable"])
+        self.commit({"table": "ns.a", "readVersion": 1, "readApps": ["app"], "actions": [add("y")]})
+
     def test_an_idempotency_key_gives_the_first_result(self):
         first = self.commit({"table": "ns.a", "actions": [add("x")]}, idempotencyKey="k")
         second = self.commit({"table": "ns.a", "actions": [add("x")]}, idempotencyKey="k")

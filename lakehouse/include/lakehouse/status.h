@@ -51,16 +51,16 @@ enum {
 
 /* Which rule a LH_CONFLICT broke; the names are those of Delta's writers. The detail's `found` begins with the name. A
  * retryable conflict (vde_error.retryable) may succeed when the caller reads again and rebuilds its actions; a fatal one
- * needs other actions. */
+ * does not go away by that. */
 enum lh_conflict {
     LH_CONFLICT_NONE = 0,
-    LH_CONFLICT_CONCURRENT_APPEND,        /* a file was added that this transaction should have read */
-    LH_CONFLICT_CONCURRENT_DELETE_READ,   /* a file that was read was removed */
-    LH_CONFLICT_CONCURRENT_DELETE_DELETE, /* a file that is removed here was removed already */
-    LH_CONFLICT_CONCURRENT_WRITE,         /* the new version is not the expected one */
-    LH_CONFLICT_METADATA_CHANGED,
-    LH_CONFLICT_PROTOCOL_CHANGED,
-    LH_CONFLICT_CONCURRENT_TRANSACTION    /* same application id or domain */
+    LH_CONFLICT_CONCURRENT_APPEND,        /* retryable: a file was added that this transaction should have read */
+    LH_CONFLICT_CONCURRENT_DELETE_READ,   /* retryable: a file that was read was removed */
+    LH_CONFLICT_CONCURRENT_DELETE_DELETE, /* retryable: a file that is removed here was removed already */
+    LH_CONFLICT_CONCURRENT_WRITE,         /* retryable: the new version is not the expected one; fatal for a new table */
+    LH_CONFLICT_METADATA_CHANGED,         /* retryable: schema or properties changed, in both or so that it binds writers */
+    LH_CONFLICT_PROTOCOL_CHANGED,         /* retryable: the protocol changed likewise; what it asks for is told then */
+    LH_CONFLICT_CONCURRENT_TRANSACTION    /* fatal: another instance of the application; retryable: the same domain */
 };
 /* Rule of the calling thread's last LH_CONFLICT; NONE when its last failure was another. */
 LH_API enum lh_conflict lh_last_conflict(void);

@@ -6,8 +6,15 @@
  * member's read version on, gives every member with actions its next version, and waits until the one record that holds
  * it all is durable. All versions of a transaction have one time and one group id.
  *
- * Conflicts follow Delta's rules by name (lakehouse/status.h). A blind append (only adds, nothing read) never fails for
- * data; schema, protocol and application transactions still count.
+ * Conflicts follow the rules of Spark's ConflictChecker by name and in its order (lakehouse/status.h). Only versions after
+ * the read version are judged: without one, nothing. The isolation level is the transaction's, else what the table asks for
+ * (delta.isolationLevel of an imported table), else Serializable; a member whose file actions all have dataChange = false is
+ * judged as a snapshot: no added file counts. What was read is what the member says; a file that it adds with dataChange =
+ * false counts as read. Removing a partition takes what is in it when committing and conflicts with no file.
+ *
+ * A blind append (adds, and application transactions beside them; nothing read) never fails for files. It fails, with nothing
+ * landed, when schema, protocol or the application's progress changed in a way that binds it: not for a property outside
+ * "delta.", nor for a feature that asks nothing of writers.
  *
  * Statuses of lh_commit and lh_submit: LH_TABLE_NOT_FOUND, LH_TABLE_EXISTS, LH_NAMESPACE_NOT_FOUND, LH_NAME, LH_CONFLICT,
  * LH_VALIDATION, LH_FILE_NOT_FOUND (a removed file is not active), LH_SCHEMA, LH_SCHEMA_INCOMPATIBLE, LH_OPAQUE,
@@ -30,7 +37,7 @@ LH_API LH_MUST_CHECK vde_status lh_txn_create(lh_lakehouse *lakehouse, lh_txn **
  *   {"isolation":"Serializable"|"WriteSerializable", "idempotencyKey":"...", "tables":[
  *     {"table":"ns.a", "create":{"schema":"id BIGINT","format":"delta","partitionBy":["day"],"properties":{},
  *      "description":""}, "readVersion":4, "expectVersion":5,
- *      "reads":"all" | ["path",...] | {"column":"value" | null | ["v1","v2"]},
+ *      "reads":"all" | ["path",...] | {"column":"value" | null | ["v1","v2"]}, "readApps":["application id",...],
  *      "operation":"WRITE", "properties":{"key":"value"|null}, "schema":"...", "partitionBy":["days(ts)"],
  *      "actions":[{"add":{...}}, ...]}, ...]}
  * Actions are Delta's objects; their text is kept as written. Also {"addPartition":{"partitionValues":{}}} and
@@ -64,6 +71,8 @@ LH_API LH_MUST_CHECK vde_status lh_txn_table(lh_txn *txn, const char *table, con
  * columns, each with the values that were asked for; a NULL value is null). Calls add up. */
 LH_API LH_MUST_CHECK vde_status lh_txn_read_all(lh_txn *txn, size_t member);
 LH_API LH_MUST_CHECK vde_status lh_txn_read_file(lh_txn *txn, size_t member, const char *path);
+/* An application id whose recorded version was read (lh_txn_app() counts as reading its own). */
+LH_API LH_MUST_CHECK vde_status lh_txn_read_app(lh_txn *txn, size_t member, const char *app_id);
 struct lh_read_column {
     const char *column;
     const char *const *values;
