@@ -76,7 +76,6 @@ static vde_status look_at_head(struct lh_attempt *attempt, struct lh_member_txn 
         *ret_first = m->head->recent_first;
         if (m->head->record.opaque)
             status = lh_fail(LH_OPAQUE, "table %s|%s|what this engine supports", m->name.data, m->head->record.opaque);
-        m->write_serializable = (m->head->record.flags & LH_TABLE_WRITE_SERIALIZABLE) != 0;
         /* Before any conflict: what was done already is no conflict with itself. */
         if (status == VDE_OK)
             status = lh_check_apps(attempt, m);

@@ -63,8 +63,8 @@ static enum level level_of(const struct lh_txn *txn, const struct lh_member_txn 
         !lh_member_changes_metadata(member) && (member->added.count || member->removal_count))
         return LEVEL_SNAPSHOT;
     int isolation = txn->isolation_given ? (int)txn->isolation
-                    : member->write_serializable ? LH_WRITE_SERIALIZABLE
-                    : member->meta ? member->meta->isolation : -1;
+                    : member->meta         ? member->meta->isolation
+                                           : -1;
     return isolation == LH_WRITE_SERIALIZABLE ? LEVEL_WRITE_SERIALIZABLE : LEVEL_SERIALIZABLE;
 }
 
@@ -194,8 +194,8 @@ static vde_status check_actions(const struct judging *j, const struct lh_record 
     return worst == SPOILED_NOTHING ? VDE_OK : raise(j, worst);
 }
 
-/* Files that the winner brought are none that were read. Only those added with data: others may be old ones, added again
- * with other statistics. */
+/* Files that the winner brought are none that were read. Only those added with data: others are old ones, added again with
+ * other statistics, or hold rows of old ones. */
 static vde_status note_newcomers(struct lh_member_txn *member, const struct lh_record *record)
 {
     struct lh_decoder decoder = LH_DECODER_INIT;

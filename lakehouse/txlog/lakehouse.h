@@ -32,7 +32,6 @@ struct lh_table_record {
 #define LH_TABLE_EXTERNAL 1u
 #define LH_TABLE_DROPPED 2u
 #define LH_TABLE_IMPORTED 4u
-#define LH_TABLE_WRITE_SERIALIZABLE 8u /* policy: commits that do not say are WriteSerializable */
 
 /* Protocol and metaData in force, shared and immutable. */
 struct lh_meta {

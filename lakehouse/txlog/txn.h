@@ -77,7 +77,6 @@ struct lh_member_txn {
     uint64_t prepared_at;        /* version that preparing saw; LH_NO_VERSION: nothing was read */
     uint64_t checked_to;         /* conflicts were judged up to this version; LH_NO_VERSION: none */
     struct lh_hashes newcomers;  /* added by versions that were judged: not among the files that were read */
-    bool write_serializable;     /* policy of the table when preparing */
     struct lh_buffer first;      /* protocol and metaData in front of the actions */
     uint64_t first_count;
     struct lh_buffer resolved;   /* removes behind them */
