@@ -94,6 +94,16 @@ static void step_verify(struct world *w)
     w->operations++;
 }
 
+/* Clones of clones that are gone are freed one after the other. */
+static void step_accounts(struct world *w)
+{
+    trace(w, "accounts");
+    for (unsigned i = 0; i < 12; i++)
+        OK(vde_image_checkpoint(w->image));
+    verify_accounts(w);
+    w->operations++;
+}
+
 static const struct {
     void (*run)(struct world *);
     unsigned weight;
@@ -103,7 +113,7 @@ static const struct {
     {step_clone, 9},
     {step_create, 8}, {step_delete, 6}, {step_rename, 4}, {step_resize, 10}, {step_rollback, 8}, {step_txn, 20},
     {step_read_snapshot, 8}, {step_diff, 10}, {step_handle, 6}, {step_checkpoint, 14}, {step_reopen, 4},
-    {step_verify, 2}, {step_defrag, 3},
+    {step_verify, 2}, {step_defrag, 3}, {step_accounts, 6},
 };
 
 static void make_room(struct world *w)
@@ -177,6 +187,7 @@ static void end_world(struct world *w)
     check_clean(w->device);
     close_device(w->device);
     state_drop(&w->now);
+    drop_held(w, true);
     free(w->buffer);
 }
 

@@ -79,6 +79,7 @@ static bool space_is_kept(const struct volume *volume)
 static void settle_parts(struct world *w, unsigned slot, uint64_t sector, uint64_t count, uint64_t stamp)
 {
     struct volume *volume = &w->now.volumes[slot];
+    volume->vague = true;
     OK(vde_volume_read(handle_of(w, slot), w->buffer, count * STAMP_BYTES, volume->base + sector * STAMP_BYTES));
     for (uint64_t i = 0; i < count; i++) {
         uint64_t wanted = stamp ? stamp + 2 * i : 0;
@@ -208,7 +209,7 @@ void step_defrag(struct world *w)
         if (!took(w, status) || offset == 0)
             break;
     }
-    volume->moved = true;
+    volume->moved = volume->vague = true;
     content_touch(&volume->now, &w->clock);
 }
 

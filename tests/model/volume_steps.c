@@ -78,7 +78,11 @@ void delete_volume(struct world *w, unsigned slot)
     OK(vde_volume_delete(w->image, name));
     EXPECT(VDE_NOT_FOUND, vde_volume_open(w->image, name, NULL, &handle));
     forget_origin(w, w->now.volumes[slot].name);
+    for (unsigned s = 0; s < VOLUME_SNAPSHOTS; s++)
+        if (w->now.volumes[slot].snaps[s].name)
+            hold_snapshot(w, &w->now.volumes[slot].snaps[s]);
     volume_drop(&w->now.volumes[slot]);
+    drop_held(w, false);
     w->dirty[slot] = false;
     w->operations++;
 }
@@ -126,6 +130,7 @@ void step_resize(struct world *w)
     if (shrinks)
         EXPECT(VDE_INVAL, vde_volume_resize(w->image, name, volume_bytes(volume, &sized), 0));
     if (took(w, vde_volume_resize(w->image, name, volume_bytes(volume, &sized), shrinks ? VDE_VOLUME_SHRINK : 0))) {
+        volume->vague |= !shrinks && volume->now.sectors % BLOCK_SECTORS;
         content_resize(&volume->now, &w->clock, sized.sectors);
         if (w->handles[slot])
             REQUIRE(vde_volume_size(w->handles[slot]) == volume_bytes(volume, &volume->now));
@@ -158,7 +163,9 @@ void step_clone(struct world *w)
         return;
     struct volume made = {.name = w->names + 1, .base = volume->base, .compression = volume->compression,
                           .prealloc = volume->prealloc, .shared = true, .clone = true, .moved = volume->moved,
-                          .origin = volume->name};
+                          .vague = volume->vague, .origin = volume->name};
+    made.lineage[0] = snap->order;
+    memcpy(made.lineage + 1, volume->lineage, sizeof made.lineage - sizeof made.lineage[0]);
     volume_name(volume->name, name);
     snapshot_name(snap->name, snapshot);
     volume_name(made.name, next);
@@ -166,6 +173,7 @@ void step_clone(struct world *w)
     EXPECT(VDE_EXISTS, vde_volume_clone(w->image, name, snapshot, name));
     if (took(w, vde_volume_clone(w->image, name, snapshot, next))) {
         content_copy(&made.now, &snap->content);
+        content_copy(&made.born, &snap->content);
         w->now.volumes[to] = made;
         w->names++;
     }
@@ -219,8 +227,8 @@ void step_unsnapshot(struct world *w)
     trace(w, "delete snapshot %u@%u", w->now.volumes[slot].name, snap->name);
     OK(vde_snapshot_delete(w->image, id_of(w, name), snapshot));
     EXPECT(VDE_NOT_FOUND, vde_snapshot_delete(w->image, id_of(w, name), snapshot));
-    content_drop(&snap->content);
-    memset(snap, 0, sizeof *snap);
+    hold_snapshot(w, snap);
+    drop_held(w, false);
     forget_origin(w, w->now.volumes[slot].name);
     w->operations++;
 }

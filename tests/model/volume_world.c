@@ -33,6 +33,7 @@ uint64_t volume_bytes(const struct volume *volume, const struct content *content
 void volume_drop(struct volume *volume)
 {
     content_drop(&volume->now);
+    content_drop(&volume->born);
     for (unsigned s = 0; s < VOLUME_SNAPSHOTS; s++)
         content_drop(&volume->snaps[s].content);
     memset(volume, 0, sizeof *volume);
@@ -43,6 +44,7 @@ void state_copy(struct state *to, const struct state *from)
     *to = *from;
     for (unsigned i = 0; i < VOLUMES; i++) {
         content_copy(&to->volumes[i].now, &from->volumes[i].now);
+        content_copy(&to->volumes[i].born, &from->volumes[i].born);
         for (unsigned s = 0; s < VOLUME_SNAPSHOTS; s++)
             content_copy(&to->volumes[i].snaps[s].content, &from->volumes[i].snaps[s].content);
     }

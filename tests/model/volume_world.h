@@ -16,6 +16,8 @@
 #define KV_KEYS 40u
 #define ENTRIES_MAX 200u
 #define NAME_BYTES 48
+#define LINEAGE 24u
+#define HELD 256u
 
 struct snap {
     uint32_t name;    /* 0: none */
@@ -31,9 +33,18 @@ struct volume {
     bool shared;      /* snapshots had a part in it, or it is a clone */
     bool clone;
     bool moved;       /* was rewritten by defrag: diffs may show more */
+    bool vague;       /* versions may have changed where nothing was written: what is shared is not known exactly */
     struct content now;
     struct snap snaps[VOLUME_SNAPSHOTS];
     uint32_t origin;  /* clones: name of the volume they come from, 0 when it is gone or has another name now */
+    struct content born;         /* clones: what they began with */
+    uint64_t lineage[LINEAGE];   /* orders of the snapshots that it comes from, of all generations; 0: no more */
+};
+
+/* A deleted snapshot that may be needed by clones. */
+struct held {
+    uint64_t order; /* 0: none */
+    struct content content;
 };
 
 /* What an image snapshot shows. */
@@ -59,6 +70,7 @@ struct world {
         uint64_t order;
         struct state state;
     } images[IMAGE_SNAPSHOTS];
+    struct held held[HELD];
     uint64_t kv_id;
     struct content_clock clock;
     uint32_t names;
@@ -96,4 +108,11 @@ void verify_diff(struct world *w, unsigned slot, const struct snap *from, const 
 /* Everything an open image shows equals the state; `all` with the contents of snapshots. */
 void verify_state(struct world *w, vde_image *image, const struct state *state, bool all);
 void verify_image_snapshot(struct world *w, unsigned index);
+/* What volumes and snapshots are said to take, right after checkpoints that had nothing left to free. */
+void verify_accounts(struct world *w);
+
+/* A snapshot is deleted: its content is taken, and kept while clones of it are there. */
+void hold_snapshot(struct world *w, struct snap *snap);
+/* Of the deleted snapshots, only those are kept that clones come from. */
+void drop_held(struct world *w, bool all);
 #endif

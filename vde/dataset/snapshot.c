@@ -123,7 +123,7 @@ vde_status vde_snapshot_delete(vde_image *image, uint64_t dataset, const char *n
 
 struct found {
     struct vde_snapshot_info info;
-    bool merged;
+    bool merged, has_clones; /* clones that were dropped and are still there included */
 };
 
 struct list {
@@ -200,6 +200,7 @@ static vde_status count_clones(const struct map *catalog, uint64_t dataset, stru
         if (size != prefix + 8 || memcmp(key, from, prefix) != 0)
             break;
         /* A clone that was dropped holds the snapshot until it is freed, but nobody can see it. */
+        found->has_clones = true;
         status = map_dataset_record(catalog, be64_get(key + prefix), &record);
         found->info.clones += status == VDE_OK;
         if (status == VDE_OK || status == VDE_NOT_FOUND)
@@ -244,32 +245,80 @@ static vde_status count_unique(const struct map *catalog, const struct dataset_r
     return status;
 }
 
-/* The nearest image snapshot below and above: both lists hold blocks. */
-static void narrow(const struct list *images, uint64_t lsn, uint64_t *before, uint64_t *after)
+/* The snapshots of a dataset or of the image that hold blocks, in ascending order: those that were deleted while somebody
+ * needs them among them. */
+struct holders {
+    uint64_t *lsns;
+    size_t count, capacity;
+};
+
+static vde_status holders_add(struct holders *holders, uint64_t lsn)
 {
-    for (size_t i = 0; i < images->count; i++) {
-        uint64_t other = images->items[i].info.lsn;
+    if (holders->count == holders->capacity) {
+        size_t capacity = holders->capacity ? holders->capacity * 2 : 16;
+        uint64_t *lsns = realloc(holders->lsns, capacity * sizeof *lsns);
+        if (!lsns)
+            return fail_nomem("snapshots");
+        holders->lsns = lsns;
+        holders->capacity = capacity;
+    }
+    holders->lsns[holders->count++] = lsn;
+    return VDE_OK;
+}
+
+static vde_status collect_holders(const struct map *catalog, uint64_t dataset, struct holders *holders)
+{
+    struct map_cursor *cursor;
+    uint8_t from[CATALOG_KEY_MAX];
+    VDE_TRY(map_cursor_open(catalog, from, key_lsn(from, dataset, 0), &cursor));
+    vde_status status = VDE_OK;
+    while (status == VDE_OK && map_cursor_valid(cursor)) {
+        const uint8_t *key;
+        size_t size;
+        struct map_value value;
+        map_cursor_record(cursor, &key, &size, &value);
+        if (size != 17 || memcmp(key, from, 9) != 0)
+            break;
+        status = holders_add(holders, be64_get(key + 9));
+        if (status == VDE_OK)
+            status = map_cursor_next(cursor);
+    }
+    map_cursor_close(cursor);
+    return status;
+}
+
+/* The nearest below and above `lsn`, where they are nearer than what is known. */
+static void narrow(const struct holders *holders, uint64_t lsn, uint64_t *before, uint64_t *after)
+{
+    for (size_t i = 0; i < holders->count; i++) {
+        uint64_t other = holders->lsns[i];
         if (other < lsn)
             *before = max_u64(*before, other);
-        else
+        else if (other > lsn)
             *after = min_u64(*after, other);
     }
 }
 
+/* A later snapshot of the image shows this one, too, and a clone shares all of it: deleting it frees nothing. */
 static vde_status add_unique(const struct map *catalog, uint64_t dataset, struct list *list)
 {
     struct dataset_record record;
-    struct list images = {0};
+    struct holders own = {0}, images = {0};
     VDE_TRY(map_dataset_record(catalog, dataset, &record));
-    vde_status status = collect(catalog, DATASET_CATALOG, &images);
+    vde_status status = collect_holders(catalog, dataset, &own);
+    if (status == VDE_OK)
+        status = collect_holders(catalog, DATASET_CATALOG, &images);
     for (size_t i = 0; i < list->count && status == VDE_OK; i++) {
-        uint64_t before = i > 0 ? list->items[i - 1].info.lsn : 0;
-        uint64_t after = i + 1 < list->count ? list->items[i + 1].info.lsn : UINT64_MAX;
-        narrow(&images, list->items[i].info.lsn, &before, &after);
-        if (list->items[i].merged)
-            status = count_unique(catalog, &record, before, after, &list->items[i]);
+        struct found *found = &list->items[i];
+        uint64_t before = 0, after = UINT64_MAX;
+        narrow(&images, found->info.lsn, &before, &after);
+        if (!found->merged || found->has_clones || after != UINT64_MAX)
+            continue;
+        narrow(&own, found->info.lsn, &before, &after);
+        status = count_unique(catalog, &record, before, after, found);
     }
-    free(images.items);
+    free(own.lsns);
+    free(images.lsns);
     return status;
 }
 

@@ -25,7 +25,8 @@ struct vde_snapshot_info {
     uint64_t clones;            /* made of it that still exist */
     /* as of the newest checkpoint; 0 for image snapshots */
     uint64_t referenced_bytes;  /* device space of everything it shows */
-    uint64_t unique_bytes;      /* device space that deleting it alone would free */
+    uint64_t unique_bytes;      /* device space that deleting it alone would free: 0 while a clone of it or a later snapshot
+                                   of the image needs it */
 };
 
 /* Snapshot a dataset, or the whole image, as of all requests and transactions completed before the call. EXISTS: the name
