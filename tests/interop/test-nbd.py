@@ -4,8 +4,12 @@
 import hashlib
 import json
 import os
+import pathlib
 import random
+import resource
+import socket
 import subprocess
+import time
 import unittest
 
 from nbd_case import MIB, PLUGIN, NbdCase, environment
@@ -179,6 +183,26 @@ class Exports(NbdCase):
             again.control = server.control
             again.wait()
             self.assertEqual(again.command("checkpoint"), "ok")
+
+    def test_a_server_without_descriptors_waits(self):
+        """A client that can't be accepted stays in the queue: the server must not ask for it without a pause."""
+        with self.server(control=True) as server:
+            pid = server.process.pid
+            limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(60)
+                connection.connect(server.control)
+                connection.sendall(b"checkpoint\n")
+                before = self.cpu_seconds(pid)
+                time.sleep(1)
+                self.assertLess(self.cpu_seconds(pid) - before, 0.3)
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+                self.assertEqual(connection.recv(100), b"ok\n")
+
+    def cpu_seconds(self, pid):
+        times = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Requests(NbdCase):

@@ -22,6 +22,7 @@
 #define LINE_MAX_BYTES 1024u
 #define ANSWER_MAX_BYTES 2048u
 #define PATIENCE_MS 10000
+#define RETRY_MS 100 /* when a client can't be accepted, for want of descriptors say */
 
 struct nbd_control {
     vde_image *image;
@@ -132,8 +133,12 @@ static void *run(void *context)
     struct nbd_control *control = context;
     while (wait_readable(control, control->listener, -1)) {
         int fd = accept4(control->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
+        if (fd < 0) {
+            struct pollfd stop = {.fd = control->stop, .events = POLLIN};
+            if (errno != EAGAIN) /* the client is still there, so that the listener stays readable */
+                poll(&stop, 1, RETRY_MS);
             continue;
+        }
         struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0)
             serve(control, fd);

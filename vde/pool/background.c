@@ -17,6 +17,7 @@
 #define LAZY_BYTES (32ull << 20)
 #define NAP_MAX_MS 3600000u
 #define LAZY_MAX_BYTES (48ull << 20) /* whoever writes more waits */
+#define RETRY_MAX_MS 1000u           /* between checkpoints that fail */
 
 struct background {
     struct vde_image *image;
@@ -28,6 +29,7 @@ struct background {
     atomic_bool asleep; /* sleeping longer than a tick */
     /* the thread's own */
     uint64_t seen_eager, seen_durable, lazy_since;
+    uint64_t retry_ms, retry_at; /* how long a failed checkpoint is not tried again; 0: it did not fail */
 };
 
 static void deadline_after(struct timespec *at, unsigned ms)
@@ -127,6 +129,17 @@ static bool write_due(struct background *background, uint64_t last, bool quiet, 
     return monotonic_ms() - background->lazy_since >= LAZY_MS || unflushed(image) >= LAZY_BYTES || status.full;
 }
 
+/* Whoever needs room at once makes a checkpoint of its own: here one that fails is tried more and more seldom. */
+static bool try_checkpoint(struct background *background)
+{
+    if (monotonic_ms() < background->retry_at)
+        return false;
+    bool made = checkpoint_run(background->image, 0) == VDE_OK;
+    background->retry_ms = made ? 0 : min_u64(2 * background->retry_ms + TICK_MS, RETRY_MAX_MS);
+    background->retry_at = made ? 0 : monotonic_ms() + background->retry_ms;
+    return made;
+}
+
 static void *run(void *argument)
 {
     struct background *background = argument;
@@ -153,7 +166,7 @@ static void *run(void *argument)
         bool old = dirty_since && monotonic_ms() - dirty_since >= image->checkpoint_ms;
         bool frees = atomic_load(&image->zombies_left);
         if (old || frees || checkpoint_due(image)) {
-            if (checkpoint_run(image, 0) == VDE_OK)
+            if (try_checkpoint(background))
                 checkpointed = last;
             dirty_since = 0;
         }

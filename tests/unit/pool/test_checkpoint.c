@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <unistd.h>
 
+#include "pool/pool.h"
 #include "unit/pool/engine.h"
 
 /* One dataset whose checkpoint failed at its first write; the record after it is acknowledged. */
@@ -92,5 +94,37 @@ Test(checkpoint, happens_by_itself_when_the_log_fills)
     cr_assert_eq(after.commits - before.commits, 400);
     cr_assert(has_seed(image, d, 0, "odd", 2000, 399));
     cr_assert(has_seed(image, d, 0, "even", 2000, 398));
+    close_clean(image, device);
+}
+
+static uint64_t checkpoints_of(vde_image *image)
+{
+    struct vde_image_counters counters;
+    vde_image_counters(image, &counters);
+    return counters.checkpoints;
+}
+
+Test(checkpoint, in_the_background_is_tried_seldom_while_it_fails)
+{
+    struct simulated_counts before, after;
+    struct vde_device *device = simulated_image(4 * MIB, 4);
+    vde_image *image = open_flags(device, 0);
+    put_text(image, new_dataset(image, "d"), "key", "value");
+    usleep(200000); /* the newest flush gets its mark */
+    simulated_fail(device, SIMULATED_WRITE, 1, SIMULATED_ALWAYS, ENOSPC);
+    simulated_counts(device, &before);
+    uint64_t checkpoints = checkpoints_of(image);
+    atomic_store(&image->zombies_left, true);
+    background_kick(image);
+    usleep(1000000);
+    simulated_counts(device, &after);
+    cr_assert_eq(checkpoints_of(image), checkpoints);
+    cr_assert(after.writes - before.writes >= 2 && after.writes - before.writes <= 40, "%llu writes in a second",
+              (unsigned long long)(after.writes - before.writes));
+    simulated_clear_faults(device);
+    for (unsigned i = 0; i < 100 && atomic_load(&image->zombies_left); i++)
+        usleep(100000);
+    cr_assert_gt(checkpoints_of(image), checkpoints);
+    cr_assert_not(info_of(image).poisoned);
     close_clean(image, device);
 }
