@@ -76,6 +76,9 @@ class Life(VolumeCase):
         names = [v["volume"] for v in self.run_json("volume-list", "volume", "list", self.image)["volumes"]]
         self.assertEqual(sorted(names), sorted(["a b", "ä", "n@me", "x" * 200, "-dash"]))
         self.assertEqual(self.load("n@me@"), bytes(MIB))
+        for name in ("a b@", "@"):
+            self.run_fails(FAILED, "INVAL", "volume", "export", self.image, name, self.path("out"), says="empty snapshot name")
+            self.run_fails(FAILED, "INVAL", "volume", "map", self.image, name, says="empty snapshot name")
         for name in ("", "a/b", "x" * 201):
             self.run_fails(FAILED, "INVAL", "volume", "create", self.image, name, "--size", "1M")
         self.run_fails(FAILED, "EXISTS", "volume", "create", self.image, "a b", "--size", "1M", says="a b")

@@ -155,6 +155,7 @@ const struct cli_command cmd_file_get = {
     .min_args = 3,
     .max_args = 3,
     .options = get_options,
+    .notes = sink_killed_help,
     .run = run_get,
 };
 

@@ -212,7 +212,8 @@ const struct cli_command cmd_snapshot_list = {
     .min_args = 0,
     .max_args = 1,
     .options = list_options,
-    .notes = "referenced: device space of everything that the snapshot shows; unique: of what nothing else holds.",
+    .notes = "referenced: device space of everything that the snapshot shows; unique: what deleting\n"
+             "it alone would free, nothing while a clone or a later snapshot of the image needs it.",
     .run = run_list,
 };
 

@@ -82,7 +82,8 @@ const struct cli_command cmd_volume_create = {
     .min_args = 1,
     .max_args = 1,
     .options = create_options,
-    .notes = "A name may hold anything but '/'. Where NAME@SNAP is read, what stands behind the last '@' is a snapshot.",
+    .notes = "A name may hold anything but '/'. Where NAME@SNAP is read, what stands behind the last '@' is a snapshot;\n"
+             "a volume whose own name holds an '@' is read as NAME@.",
     .run = run_create,
 };
 

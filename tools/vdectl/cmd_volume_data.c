@@ -92,6 +92,7 @@ const struct cli_command cmd_volume_read = {
     .min_args = 1,
     .max_args = 1,
     .options = read_options,
+    .notes = sink_killed_help,
     .run = run_read,
 };
 
@@ -114,6 +115,7 @@ const struct cli_command cmd_volume_export = {
     .min_args = 2,
     .max_args = 2,
     .options = export_options,
+    .notes = sink_killed_help,
     .run = run_export,
 };
 

@@ -11,6 +11,9 @@
 
 #define NS_PER_SECOND 1000000000
 
+const char sink_killed_help[] = "A file is written as FILE.XXXXXX and renamed when it is complete: a command that was killed\n"
+                                "leaves that behind, to be deleted.";
+
 /* Devices and pipes are written to as they are: another file under their name would replace them. */
 static int open_special(const struct cli *cli, const char *path, mode_t mode, bool force, struct sink *sink)
 {

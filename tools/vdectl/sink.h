@@ -13,6 +13,7 @@ struct sink {
     char *temporary; /* NULL: not a file of ours */
     bool sparse;     /* holes are left out */
 };
+extern const char sink_killed_help[]; /* for the notes of verbs that write a file */
 /* `force`: replace a file that exists, write over a block device. */
 int sink_open(const struct cli *cli, const char *path, bool force, struct sink *ret_sink);
 vde_status sink_put(const struct sink *sink, const void *bytes, uint64_t size);

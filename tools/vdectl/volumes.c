@@ -27,6 +27,11 @@ void volume_ref_done(struct volume_ref *ref)
 
 vde_status volume_open(struct cli *cli, const char *text, struct volume_ref *ret_ref, vde_volume **ret_volume)
 {
+    size_t size = strlen(text);
+    if (size > 0 && strchr(text, '@') == text + size - 1) {
+        *ret_ref = (struct volume_ref){0};
+        return vde_error_set(VDE_INVAL, text, "an empty snapshot name", "NAME or NAME@SNAPSHOT");
+    }
     *ret_ref = volume_ref_take(text);
     vde_status status = cli_open(cli);
     if (status == VDE_OK)

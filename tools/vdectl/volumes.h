@@ -8,7 +8,7 @@
 #include <vde/snapshot.h>
 #include <vde/volume.h>
 
-/* NAME[@SNAP]. What stands behind the last '@' is the snapshot; "NAME@" is the volume alone, for names that hold an '@'. */
+/* NAME[@SNAP]. What stands behind the last '@' is the snapshot; "NA@ME@" is the volume alone, for names that hold an '@'. */
 struct volume_ref {
     char *volume;
     const char *snapshot; /* NULL: none */
@@ -16,7 +16,7 @@ struct volume_ref {
 struct volume_ref volume_ref_take(const char *text);
 void volume_ref_done(struct volume_ref *ref);
 
-/* Open the image and the volume, or its snapshot, that an argument names. On VDE_OK both are the caller's to release. */
+/* Open the image and the volume, or its snapshot, that an argument names; INVAL for "NAME@", where a snapshot is missing. On VDE_OK both are the caller's to release. */
 vde_status volume_open(struct cli *cli, const char *text, struct volume_ref *ret_ref, vde_volume **ret_volume);
 
 /* Print the failure of a call about `name`, which the message then holds; returns the exit status. */
