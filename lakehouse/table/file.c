@@ -46,6 +46,15 @@ static vde_status pending_record(lh_lakehouse *lakehouse, uint64_t table, const 
     return status;
 }
 
+/* What was removed by force is noted until it is stored again: a version that needs it can't be restored. */
+static vde_status note_gone(lh_lakehouse *lakehouse, vde_txn *txn, uint64_t table, const char *path, bool gone)
+{
+    struct lh_key key;
+    lh_key_text(&key, 'x', table, lh_slice_of(path));
+    return gone ? vde_txn_put(txn, lakehouse->catalog, key.data, key.size, "", 0)
+                : vde_txn_delete(txn, lakehouse->catalog, key.data, key.size);
+}
+
 vde_status lh_file_put(lh_lakehouse *lakehouse, const char *table, const char *path, int64_t modified_ns,
                        lh_read_fn read, void *context)
 {
@@ -74,6 +83,8 @@ vde_status lh_file_put(lh_lakehouse *lakehouse, const char *table, const char *p
     bool taken = status == VDE_OK;
     if (status == VDE_NOT_FOUND)
         status = lh_file_record_put(lakehouse, txn, head->id, lh_slice_of(path), &record);
+    if (status == VDE_OK && !taken)
+        status = note_gone(lakehouse, txn, head->id, path, false);
     if (status == VDE_OK && !taken)
         status = vde_txn_submit(txn, &commit);
     lh_head_unlock(head);
@@ -321,6 +332,8 @@ vde_status lh_file_remove(lh_lakehouse *lakehouse, const char *table, const char
         status = vde_txn_delete(txn, lakehouse->files, key.data, key.size);
         if (status == VDE_OK)
             status = vde_txn_file_remove(txn, record.file);
+        if (status == VDE_OK && force)
+            status = note_gone(lakehouse, txn, head->id, path, true);
         if (status == VDE_OK)
             status = vde_txn_submit(txn, &commit);
     }

@@ -70,6 +70,15 @@ static vde_status note_given_remove(struct lh_txn *txn, struct lh_member_txn *me
     return note_removal(member, &removal);
 }
 
+vde_status lh_member_remove(struct lh_txn *txn, struct lh_member_txn *member, struct lh_slice path, struct lh_slice key)
+{
+    struct lh_removal removal = {.no_data_change = false};
+    LH_TRY(lh_txn_text(txn, path, &removal.path));
+    LH_TRY(lh_txn_text(txn, key, &removal.key));
+    member->data_change = true;
+    return note_removal(member, &removal);
+}
+
 static vde_status note_app(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_app_txn *app)
 {
     struct lh_pair *apps = lh_arena_alloc(&txn->arena, member->app_count + 1, sizeof *apps);

@@ -8,6 +8,7 @@
  *   'i' be64(id)              -> table record of an import under way
  *   'k' key                   -> idempotency key: 16 bytes digest, 16 bytes group id
  *   'g' be64(table) name      -> tag: varint version, varint time of its making in us
+ *   'x' be64(table) path      -> empty: a data file that was removed by force and not stored again since
  * The root namespace has id 0 and no record. Data files are in the dataset "lakehouse-files":
  *   be64(table) path          -> varint engine file, varint bytes, zigzag time in ns */
 #ifndef LH_TXLOG_CATALOG_H

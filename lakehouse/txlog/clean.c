@@ -64,11 +64,11 @@ static vde_status remove_name(void *context, struct lh_slice rest, const void *v
     return vde_txn_delete(sweep->txn, sweep->lakehouse->catalog, key.data, key.size + rest.size);
 }
 
-/* Remove up to BATCH of the table's tags. */
-static vde_status remove_tags(struct lh_catalog *catalog, uint64_t table, vde_txn *txn, bool *ret_more)
+/* Remove up to BATCH of what the catalog holds of the table under names: its tags, or its removed files. */
+static vde_status remove_names(struct lh_catalog *catalog, char letter, uint64_t table, vde_txn *txn, bool *ret_more)
 {
-    struct sweep sweep = {catalog->lakehouse, txn, table, 'g', 0};
-    LH_TRY(lh_catalog_walk(catalog, sweep.letter, &table, remove_name, &sweep));
+    struct sweep sweep = {catalog->lakehouse, txn, table, letter, 0};
+    LH_TRY(lh_catalog_walk(catalog, letter, &table, remove_name, &sweep));
     *ret_more |= sweep.count == BATCH;
     return VDE_OK;
 }
@@ -111,7 +111,9 @@ static vde_status clean_step(struct lh_lakehouse *lakehouse, uint64_t table, boo
     if (status == VDE_OK)
         status = remove_files(lakehouse, catalog.view, table, txn, ret_more);
     if (status == VDE_OK)
-        status = remove_tags(&catalog, table, txn, ret_more);
+        status = remove_names(&catalog, 'g', table, txn, ret_more);
+    if (status == VDE_OK)
+        status = remove_names(&catalog, 'x', table, txn, ret_more);
     if (status == VDE_OK && !*ret_more)
         status = remove_rest(&catalog, table, txn);
     lh_catalog_close(&catalog);

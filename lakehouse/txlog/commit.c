@@ -53,8 +53,12 @@ static vde_status check_rules(struct lh_member_txn *m)
     if (lh_hashes_sort(&m->removed))
         return lh_fail(LH_VALIDATION, "commit to table %s|a path removed twice|once", m->name.data);
     sort_reads(m);
-    if (meta->append_only && m->data_change && lh_member_needs_state(m))
+    /* A restore is judged by what is in force, not by what it puts in force. */
+    const struct lh_meta *rules = m->restores ? m->meta : meta;
+    if (rules->append_only && m->data_change && lh_member_needs_state(m))
         return lh_fail(LH_VALIDATION, "table %s|a removal of data|only appends: delta.appendOnly is set", m->name.data);
+    if (m->restores)
+        return VDE_OK;
     if (meta->writer_duty && m->added.count && m->data_change &&
         !lh_list_has(&m->guarantees, lh_slice_of(meta->writer_duty)))
         return lh_fail(LH_OPAQUE, "table %s|added data, while the table uses %s|a writer that declares to guarantee it",

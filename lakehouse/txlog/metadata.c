@@ -301,7 +301,7 @@ static vde_status take_schema(struct draft *d, bool *ret_widened)
     }
     if (d->old && m->schema.data && !m->given_metadata.size && d->schema.form != own)
         LH_TRY(lh_schema_inherit(&d->txn->arena, &d->schema, &d->old_schema));
-    if (d->old && (m->schema.data || m->given_metadata.size))
+    if (d->old && !m->restores && (m->schema.data || m->given_metadata.size))
         LH_TRY(judge_evolution(d, ret_widened));
     if (!m->given_metadata.size)
         LH_TRY(settle_schema(d));

@@ -80,8 +80,8 @@ static bool has_vectors(const struct lh_meta *meta)
 static vde_status resolve_removal(struct resolving *r, const struct lh_removal *removal)
 {
     struct lh_active_file file;
-    vde_status status = lh_state_find_file(r->state, removal->given ? removal->key : removal->path, &r->txn->arena, &file);
-    if (status == LH_FILE_NOT_FOUND && !removal->given && has_vectors(r->member->meta))
+    vde_status status = lh_state_find_file(r->state, removal->key.size ? removal->key : removal->path, &r->txn->arena, &file);
+    if (status == LH_FILE_NOT_FOUND && !removal->key.size && has_vectors(r->member->meta))
         status = find_by_path(r, removal->path, &file);
     if (status == LH_FILE_NOT_FOUND)
         return lh_fail(LH_FILE_NOT_FOUND, "file %.200s of table %s|not active at version %llu|an active file",

@@ -70,6 +70,7 @@ struct lh_member_txn {
     bool partition_values;       /* some action has any */
     bool read_all, data_change, has_metadata, has_protocol, has_info, other_actions, upgrade, only_files;
     struct lh_slice given_metadata, given_protocol; /* compact form, in `actions` too */
+    bool restores;               /* gives back what was judged when it was committed first */
     /* while committing */
     struct lh_head *head;
     struct lh_meta *meta;        /* in force when preparing; referenced */
@@ -110,6 +111,8 @@ struct lh_txn {
 vde_status lh_txn_member_at(struct lh_txn *txn, size_t index, struct lh_member_txn **ret_member);
 /* Take an action that was decoded or built: encodes it and notes what conflicts need. */
 vde_status lh_member_action(struct lh_txn *txn, struct lh_member_txn *member, const struct lh_action *action);
+/* Remove the active file with this key, whose path this is: the whole action is made when committing. */
+vde_status lh_member_remove(struct lh_txn *txn, struct lh_member_txn *member, struct lh_slice path, struct lh_slice key);
 void lh_member_clear(struct lh_member_txn *member);
 void lh_member_release(struct lh_member_txn *member);
 vde_status lh_txn_text(struct lh_txn *txn, struct lh_slice text, struct lh_slice *ret_copy);

@@ -49,8 +49,22 @@ VERBS = [
     *(f"namespace {verb}" for verb in ("create", "list", "show", "set", "drop")),
     *(
         f"table {verb}"
-        for verb in ("create", "list", "show", "files", "history", "add", "remove", "evolve", "diff", "tag",
-                     "changes", "undrop", "drop")
+        for verb in (
+            "create",
+            "list",
+            "show",
+            "files",
+            "history",
+            "add",
+            "remove",
+            "evolve",
+            "diff",
+            "tag",
+            "changes",
+            "restore",
+            "undrop",
+            "drop",
+        )
     ),
     *(f"file {verb}" for verb in ("put", "get", "list", "remove")),
     "txn commit",

@@ -174,6 +174,27 @@ class TimeTravel(TableCase):
         self.run_fails(USAGE, "USAGE", "table", "changes", self.image, "ns.t", says="--from")
         self.run_fails(USAGE, "USAGE", "table", "changes", self.image, "ns.t", "--from", "2", "--to", "1")
 
+    def test_restore(self):
+        self.run_ok("table", "tag", self.image, "ns.t@v1", "one")
+        self.run_ok("table", "evolve", self.image, "ns.t", "--add-column", "z INT")
+        dry = self.run_json("table-restore", "table", "restore", self.image, "ns.t", "--version", "1", "--dry-run")
+        self.assertEqual((dry["version"], dry["files_added"], dry["files_removed"]), (None, 0, 1))
+        self.assertIn("would become version 1", self.run_ok("table", "restore", self.image, "ns.t@v1", "--dry-run"))
+        self.assertEqual(self.numbers("ns.t"), [3, 2, 1, 0])
+        done = self.run_json("table-restore", "table", "restore", self.image, "ns.t", "--tag", "one")
+        self.assertEqual((done["restored"], done["version"], done["metadata_changed"]), (1, 4, True))
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "p1\n")
+        show = self.run_json("table-show", "table", "show", self.image, "ns.t")
+        self.assertEqual([c["name"] for c in show["columns"]], ["id", "day"])
+        self.assertIn("nothing to restore", self.run_ok("table", "restore", self.image, "ns.t@v1"))
+        out = self.run_ok("table", "restore", self.image, "ns.t", "--version", "3")
+        self.assertIn("ns.t@v5 is version 3 again  files +1 -0  schema or properties", out)
+        history = self.run_json("table-history", "table", "history", self.image, "ns.t", "--limit", "1")["versions"]
+        self.assertEqual(history[0]["operation"], "RESTORE")
+        self.run_fails(FAILED, "VERSION_NOT_FOUND", "table", "restore", self.image, "ns.t@v9", says="9")
+        self.run_fails(USAGE, "USAGE", "table", "restore", self.image, "ns.t", says="--version")
+        self.run_fails(USAGE, "USAGE", "table", "restore", self.image, "ns.t@v1", "--version", "1")
+
     def test_undrop(self):
         self.run_ok("table", "tag", self.image, "ns.t@v1", "one")
         self.run_ok("table", "drop", self.image, "ns.t")

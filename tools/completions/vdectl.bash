@@ -85,6 +85,7 @@ _vdectl_options()
     "table diff") echo "--from --to --show-values --image --backend --snapshot --wait --bytes --json --help" ;;
     "table tag") echo "--delete --image --backend --wait --json --help" ;;
     "table changes") echo "--from --to --show-values --image --backend --snapshot --wait --json --help" ;;
+    "table restore") echo "--version --tag --timestamp --dry-run --image --backend --wait --json --help" ;;
     "table undrop") echo "--as --list --image --backend --wait --json --help" ;;
     "table drop") echo "--purge --if-exists --image --backend --wait --json --help" ;;
     "file put") echo "--image --backend --wait --json --help" ;;

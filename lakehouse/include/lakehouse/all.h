@@ -10,6 +10,7 @@
 #include <lakehouse/iceberg.h>
 #include <lakehouse/lakehouse.h>
 #include <lakehouse/namespace.h>
+#include <lakehouse/restore.h>
 #include <lakehouse/status.h>
 #include <lakehouse/table.h>
 #include <lakehouse/tag.h>
