@@ -9,7 +9,7 @@ _vdectl_verbs()
     volume) echo "create clone list show read write import export map diff resize rename defrag delete" ;;
     snapshot) echo "create list rollback delete" ;;
     namespace) echo "create list show set drop" ;;
-    table) echo "create list show files history add remove evolve diff tag changes undrop drop" ;;
+    table) echo "create list show files history add remove evolve diff tag changes restore undrop drop" ;;
     file) echo "put get list remove" ;;
     txn) echo "commit show" ;;
     delta) echo "import export" ;;
