@@ -34,6 +34,7 @@
 #define LH_RECORD_APP_TXN 0x0080u
 #define LH_RECORD_DOMAIN 0x0100u
 #define LH_RECORD_SCHEMA 0x0200u        /* schema or partitioning differ from the version before */
+#define LH_RECORD_OWN_INFO 0x1000u      /* the commitInfo holds parameters only: the rest is made up when it is printed */
 #define LH_RECORD_IN_COMMIT_TIME 0x0400u /* printed commits carry an in-commit timestamp */
 #define LH_RECORD_PROTOCOL_SOFT 0x0800u /* has a protocol action that binds no concurrent writer */
 

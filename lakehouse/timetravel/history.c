@@ -159,16 +159,17 @@ static void print_info(const struct lh_record *record, const struct vde_entry *e
     char commit_id[LH_UUID_TEXT];
     struct lh_action action = {.kind = LH_ACTION_COMMIT_INFO};
     struct lh_commit_info *info = &action.info;
-    if (given)
+    bool own = (record->flags & LH_RECORD_OWN_INFO) != 0;
+    if (given && !own)
         action = *given;
     lh_uuid_text(record->commit_id, commit_id);
-    if (!given) {
+    if (!given || own) {
         const struct lh_record_summary *s = &record->summary;
         info->part.set = LH_INFO_TIMESTAMP | LH_INFO_OPERATION | LH_INFO_OPERATION_PARAMETERS | LH_INFO_IS_BLIND_APPEND |
                          LH_INFO_ENGINE_INFO | LH_INFO_TXN_ID;
         info->timestamp_ms = (int64_t)(entry->time_us / 1000);
         info->operation = s->operation;
-        info->operation_parameters = LH_SLICE("{}");
+        info->operation_parameters = given ? given->info.operation_parameters : LH_SLICE("{}");
         info->is_blind_append = (record->flags & LH_RECORD_BLIND) != 0;
         info->engine_info = s->engine_info.size ? s->engine_info : LH_SLICE("vde/0.1.0");
         info->txn_id = lh_slice_of(commit_id);

@@ -26,6 +26,8 @@ static struct lh_slice operation_of(const struct lh_member_txn *m)
         return m->operation;
     if (m->create)
         return LH_SLICE("CREATE TABLE");
+    if (m->overwrite)
+        return LH_SLICE("WRITE");
     bool removes = m->removal_count || m->removed_partition_count;
     if (m->added.count)
         return removes ? LH_SLICE("UPDATE") : LH_SLICE("WRITE");

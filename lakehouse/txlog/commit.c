@@ -8,6 +8,7 @@
 
 #include "state/fail.h"
 #include "txlog/commit.h"
+#include "txlog/overwrite.h"
 
 #define ATTEMPTS_MAX 10000u
 /* After so many tries what a member reads is read with its lock held, so that somebody who removes files can't be outrun
@@ -63,7 +64,8 @@ static vde_status check_rules(struct lh_member_txn *m)
         !lh_list_has(&m->guarantees, lh_slice_of(meta->writer_duty)))
         return lh_fail(LH_OPAQUE, "table %s|added data, while the table uses %s|a writer that declares to guarantee it",
                        m->name.data, meta->writer_duty);
-    return check_partitions(m, meta);
+    LH_TRY(check_partitions(m, meta));
+    return lh_overwrite_prepare(m, meta);
 }
 
 /* Take from the head what preparing needs. */

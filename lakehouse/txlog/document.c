@@ -160,7 +160,9 @@ static vde_status create_of(struct document *d, uint32_t object, struct lh_creat
     return VDE_OK;
 }
 
-static vde_status take_predicate(struct document *d, uint32_t object)
+/* {"column":"value"|null|["v1",...],...} */
+static vde_status columns_of(struct document *d, const char *what, uint32_t object, struct lh_read_column **ret,
+                             size_t *ret_count)
 {
     uint32_t count = d->json.tokens[object].count, key = lh_json_first(&d->json, object);
     struct lh_read_column *columns = lh_arena_alloc(&d->txn->arena, count + 1, sizeof *columns);
@@ -169,21 +171,61 @@ static vde_status take_predicate(struct document *d, uint32_t object)
     for (uint32_t i = 0; i < count; i++) {
         uint32_t value = key + 1;
         const char **values = NULL;
-        LH_TRY(text_of(d, "reads", key, &columns[i].column));
+        LH_TRY(text_of(d, what, key, &columns[i].column));
         if (lh_json_kind_of(&d->json, value) == LH_JSON_ARRAY) {
-            LH_TRY(strings_of(d, "reads", value, &values, &columns[i].value_count));
+            LH_TRY(strings_of(d, what, value, &values, &columns[i].value_count));
         } else {
             values = lh_arena_alloc(&d->txn->arena, 1, sizeof *values);
             if (!values)
                 return lh_fail_nomem("transaction");
             if (lh_json_kind_of(&d->json, value) != LH_JSON_NULL)
-                LH_TRY(text_of(d, "reads", value, &values[0]));
+                LH_TRY(text_of(d, what, value, &values[0]));
             columns[i].value_count = 1;
         }
         columns[i].values = values;
         key = d->json.tokens[value].next;
     }
+    *ret = columns;
+    *ret_count = count;
+    return VDE_OK;
+}
+
+static vde_status take_predicate(struct document *d, uint32_t object)
+{
+    struct lh_read_column *columns;
+    size_t count;
+    LH_TRY(columns_of(d, "reads", object, &columns, &count));
     return lh_txn_read_partitions(d->txn, d->member, columns, count);
+}
+
+static vde_status take_overwrite(struct document *d, uint32_t token)
+{
+    struct lh_read_column *columns;
+    size_t count;
+    switch (lh_json_kind_of(&d->json, token)) {
+    case LH_JSON_NULL:
+    case LH_JSON_FALSE:
+        return VDE_OK;
+    case LH_JSON_TRUE:
+        return lh_txn_overwrite(d->txn, d->member, NULL, 0);
+    case LH_JSON_OBJECT:
+        LH_TRY(columns_of(d, "overwrite", token, &columns, &count));
+        if (count)
+            return lh_txn_overwrite(d->txn, d->member, columns, count);
+        return wrong(d, "overwrite", token, "an object with members, or true for the whole table");
+    default:
+        return wrong(d, "overwrite", token, "true, or an object of partition columns");
+    }
+}
+
+static vde_status take_replace(struct document *d, uint32_t array)
+{
+    const char **paths;
+    size_t count;
+    if (array == LH_JSON_NONE)
+        return VDE_OK;
+    LH_TRY(strings_of(d, "replace", array, &paths, &count));
+    return lh_txn_replace_files(d->txn, d->member, paths, count);
 }
 
 static vde_status take_reads(struct document *d, uint32_t reads)
@@ -294,7 +336,8 @@ static vde_status take_guarantees(struct document *d, uint32_t array)
 static vde_status take_table(struct document *d, uint32_t object)
 {
     static const char *const known[] = {"table", "create", "readVersion", "expectVersion", "reads", "readApps", "operation",
-                                        "properties", "schema", "partitionBy", "actions", "guarantees", "upgradeProtocol",
+                                        "properties", "schema", "partitionBy", "overwrite", "replace",
+                                        "actions", "guarantees", "upgradeProtocol",
                                         "userMetadata", "engineInfo", NULL};
     struct lh_member member = LH_MEMBER_INIT;
     struct lh_create create = LH_CREATE_INIT;
@@ -340,6 +383,8 @@ static vde_status take_table(struct document *d, uint32_t object)
     LH_TRY(lh_txn_commit_info(d->txn, d->member, user, engine));
     if ((token = lh_json_find(&d->json, object, "guarantees")) != LH_JSON_NONE)
         LH_TRY(take_guarantees(d, token));
+    LH_TRY(take_overwrite(d, lh_json_find(&d->json, object, "overwrite")));
+    LH_TRY(take_replace(d, lh_json_find(&d->json, object, "replace")));
     return take_actions(d, lh_json_find(&d->json, object, "actions"));
 }
 

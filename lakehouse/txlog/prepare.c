@@ -4,11 +4,11 @@
 
 #include "model/protocol.h"
 #include "state/fail.h"
-#include "txlog/txn.h"
+#include "txlog/overwrite.h"
 
 bool lh_member_needs_state(const struct lh_member_txn *member)
 {
-    return member->removal_count || member->removed_partition_count;
+    return member->removal_count || member->removed_partition_count || member->overwrite;
 }
 
 struct resolving {
@@ -110,6 +110,35 @@ static vde_status resolve_partition(struct resolving *r, const struct lh_map *va
     return status == VDE_NOT_FOUND ? VDE_OK : status;
 }
 
+static vde_status overwrite_file(struct resolving *r, struct lh_slice encoded)
+{
+    struct lh_member_txn *m = r->member;
+    struct lh_action action;
+    struct lh_reader reader = {(const uint8_t *)encoded.data, encoded.size, 0, false};
+    bool matches;
+    lh_decoder_reset(&r->decoder);
+    LH_TRY(lh_action_from_bytes(&r->decoder, &reader, &action));
+    LH_TRY(lh_overwrite_matches(m, m->meta, &action.file.partition_values, &r->decoder.arena, &matches));
+    if (matches && lh_hashes_has(&m->added, lh_hash(action.file.path)))
+        return lh_fail(LH_VALIDATION, "overwrite of table %s|an added file that is active already|new files", m->name.data);
+    return matches ? remove_active(r, encoded, false, false) : VDE_OK;
+}
+
+static vde_status resolve_overwrite(struct resolving *r)
+{
+    struct lh_file_cursor cursor;
+    struct lh_active_file file;
+    LH_TRY(lh_file_cursor_open(r->state, &cursor));
+    vde_status status;
+    while ((status = lh_file_cursor_next(&cursor, &file, NULL)) == VDE_OK) {
+        status = overwrite_file(r, file.encoded);
+        if (status != VDE_OK)
+            break;
+    }
+    lh_file_cursor_close(&cursor);
+    return status == VDE_NOT_FOUND ? VDE_OK : status;
+}
+
 static vde_status resolve_all(struct resolving *r)
 {
     struct lh_member_txn *m = r->member;
@@ -117,6 +146,8 @@ static vde_status resolve_all(struct resolving *r)
         LH_TRY(resolve_removal(r, &m->removals[i]));
     for (uint32_t i = 0; i < m->removed_partition_count; i++)
         LH_TRY(resolve_partition(r, &m->removed_partitions[i]));
+    if (m->overwrite)
+        LH_TRY(resolve_overwrite(r));
     if (lh_hashes_sort(&m->resolved_removed))
         return lh_fail(LH_VALIDATION, "commit to table %s|a file removed twice|once", m->name.data);
     return VDE_OK;

@@ -67,6 +67,9 @@ struct lh_member_txn {
     struct lh_slice *domains;
     uint32_t domain_count;
     struct lh_list guarantees;
+    bool overwrite;              /* whatever `overwritten` (none: everything) picks is removed */
+    struct lh_predicate *overwritten; /* among the predicates; a conjunction */
+    uint32_t overwritten_count;
     bool partition_values;       /* some action has any */
     bool read_all, data_change, has_metadata, has_protocol, has_info, other_actions, upgrade, only_files;
     struct lh_slice given_metadata, given_protocol; /* compact form, in `actions` too */

@@ -42,6 +42,11 @@ void lh_txn_digest(const struct lh_txn *txn, uint8_t digest[16])
         digest_slice(state, m->given_protocol);
         for (uint32_t r = 0; r < m->removal_count; r++)
             digest_slice(state, m->removals[r].path);
+        for (uint32_t p = 0; p < m->overwritten_count; p++) {
+            digest_slice(state, m->overwritten[p].column);
+            for (uint32_t v = 0; v < m->overwritten[p].count; v++)
+                digest_slice(state, m->overwritten[p].values[v]);
+        }
         for (uint32_t c = 0; c < m->partition_columns.count; c++)
             digest_slice(state, m->partition_columns.items[c]);
         for (uint32_t c = 0; c < m->change_count; c++) {
@@ -51,7 +56,7 @@ void lh_txn_digest(const struct lh_txn *txn, uint8_t digest[16])
         uint8_t numbers[17];
         lh_le64_put(numbers, m->read_version);
         lh_le64_put(numbers + 8, m->expect_version);
-        numbers[16] = m->create;
+        numbers[16] = (uint8_t)(m->create | m->overwrite << 1);
         XXH3_128bits_update(state, numbers, sizeof numbers);
     }
     XXH128_canonicalFromHash((XXH128_canonical_t *)(void *)digest, XXH3_128bits_digest(state));
@@ -138,7 +143,7 @@ static vde_status check_resolved(struct lh_attempt *attempt, struct lh_member_tx
     const struct lh_head *head = m->head;
     if (!lh_member_needs_state(m) || m->prepared_at == head->latest)
         return VDE_OK;
-    if (m->prepared_at + 1 < head->recent_first || m->removed_partition_count)
+    if (m->prepared_at + 1 < head->recent_first || m->removed_partition_count || m->overwrite)
         return wait_for(attempt, head->lsn, LH_AGAIN);
     struct lh_decoder decoder = LH_DECODER_INIT;
     vde_status status = VDE_OK;

@@ -57,6 +57,7 @@ VERBS = [
             "history",
             "add",
             "remove",
+            "overwrite",
             "evolve",
             "diff",
             "tag",

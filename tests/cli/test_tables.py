@@ -203,6 +203,29 @@ class Changes(TableCase):
         self.run_fails(USAGE, "USAGE", "table", "remove", self.image, "ns.t", says="PATH")
         self.run_fails(USAGE, "USAGE", "table", "remove", self.image, "ns.t", "p", "--partition", "day=x")
 
+    def test_overwrite(self):
+        overwrite = ("table", "overwrite", self.image, "ns.t")
+        self.run_fails(USAGE, "USAGE", *overwrite, "n", "--where", "day=2026-11-01", "--replace", "p1")
+        self.run_fails(FAILED, "VALIDATION", *overwrite, "--where", "id=1", says="partition columns")
+        self.run_fails(FAILED, "VALIDATION", *overwrite, "n", "--size", "1", "--where", "day=2026-11-01",
+                       "--partition", "day=2026-11-02", says="outside")
+        self.run_fails(FAILED, "FILE_NOT_FOUND", *overwrite, "n", "--size", "1", "--partition", "day=2026-11-01",
+                       "--replace", "p9", says="p9")
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "p1\np2\n")
+        done = self.run_json("table-overwrite", *overwrite, "n1", "--size", "1", "--where", "day=2026-11-01")
+        self.assertEqual(done["tables"][0]["version"], 3)
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "p2\nn1\n")
+        history = self.run_json("table-history", "table", "history", self.image, "ns.t", "--limit", "1")
+        self.assertEqual(history["versions"][0]["operation"], "WRITE")
+        self.run_ok(*overwrite, "n2", "--size", "1", "--replace", "p2", "--partition", "day=2026-11-02")
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "n1\nn2\n")
+        conflict = self.run_fails(CONFLICT, "CONFLICT", *overwrite, "n3", "--size", "1", "--read-version", "2",
+                                  "--where", "day=2026-11-02")
+        self.assertIn("Concurrent", conflict["found"])
+        self.run_ok(*overwrite)
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "")
+        self.assertEqual(self.run_ok("table", "files", self.image, "ns.t@v2"), "p1\np2\n")
+
     def test_add_refusals(self):
         self.run_fails(FAILED, "FILE_NOT_FOUND", "table", "add", self.image, "ns.t", "not-stored", says="--size")
         self.run_fails(USAGE, "USAGE", "table", "add", self.image, "ns.t", "p", "--size", "10000000T", says="--size")

@@ -9,7 +9,7 @@ _vdectl_verbs()
     volume) echo "create clone list show read write import export map diff resize rename defrag delete" ;;
     snapshot) echo "create list rollback delete" ;;
     namespace) echo "create list show set drop" ;;
-    table) echo "create list show files history add remove evolve diff tag changes restore undrop drop" ;;
+    table) echo "create list show files history add remove overwrite evolve diff tag changes restore undrop drop" ;;
     file) echo "put get list remove" ;;
     txn) echo "commit show" ;;
     delta) echo "import export" ;;
@@ -77,6 +77,10 @@ _vdectl_options()
     "table remove")
         echo "--partition --no-data-change --read-version --expect-version --operation --idempotency-key"
         echo "--image --backend --wait --json --help"
+        ;;
+    "table overwrite")
+        echo "--where --replace --partition --size --records --stats --read-version --expect-version --operation"
+        echo "--idempotency-key --image --backend --wait --json --help"
         ;;
     "table evolve")
         echo "--schema --schema-file --add-column --property --unset --partition-by --unpartitioned --upgrade-protocol"

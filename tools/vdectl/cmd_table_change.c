@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cmd_table_change.c -- vdectl table add, remove, evolve: one commit to one table. */
+/* cmd_table_change.c -- vdectl table add, remove, overwrite, evolve: one commit to one table. */
 #include "commands.h"
 #include "places.h"
 #include "tables.h"
@@ -98,29 +98,34 @@ static int take_model(const struct cli *cli, struct lh_add *model)
     return CLI_DONE;
 }
 
+static int change(struct cli *cli, fill_fn fill, const struct properties *partition)
+{
+    struct lh_add model = LH_ADD_INIT;
+    struct lh_member member = LH_MEMBER_INIT;
+    struct lh_commit_result *committed;
+    member.operation = cli_option(cli, "operation");
+    if (!table_version_option(cli, "read-version", &member.read_version) ||
+        !table_version_option(cli, "expect-version", &member.expect_version))
+        return CLI_USAGE;
+    int result = take_model(cli, &model);
+    if (result != CLI_DONE)
+        return result;
+    model.partition_values = partition->items;
+    model.partition_count = partition->count;
+    vde_status status = commit(cli, fill, &member, &model, &committed);
+    return status == VDE_OK ? commit_print(cli, committed) : cli_failed(cli, status);
+}
+
 static int run_change(struct cli *cli, fill_fn fill)
 {
     struct properties partition = {0};
-    struct lh_add model = LH_ADD_INIT;
-    struct lh_member member = LH_MEMBER_INIT;
-    member.operation = cli_option(cli, "operation");
-    int result = CLI_USAGE;
-    if (table_version_option(cli, "read-version", &member.read_version) &&
-        table_version_option(cli, "expect-version", &member.expect_version))
-        result = take_model(cli, &model);
-    if (result == CLI_DONE)
-        result = properties_take(cli, &partition, "partition", true);
+    int result = properties_take(cli, &partition, "partition", true);
     if (result == CLI_DONE && cli->arg_count == 1 && partition.count == 0)
         result = cli_usage(cli, "PATH", "none", "paths, or --partition COLUMN=VALUE for a whole partition");
     if (result == CLI_DONE && fill == remove_files && cli->arg_count > 1 && partition.count)
         result = cli_usage(cli, "--partition", "paths beside it", "either paths or a partition");
-    if (result == CLI_DONE) {
-        struct lh_commit_result *committed;
-        model.partition_values = partition.items;
-        model.partition_count = partition.count;
-        vde_status status = commit(cli, fill, &member, &model, &committed);
-        result = status == VDE_OK ? commit_print(cli, committed) : cli_failed(cli, status);
-    }
+    if (result == CLI_DONE)
+        result = change(cli, fill, &partition);
     properties_done(&partition);
     return result;
 }
@@ -177,6 +182,123 @@ const struct cli_command cmd_table_remove = {
     .options = remove_options,
     .notes = "PATH is written as `vdectl table files` prints it. Older versions keep the files.",
     .run = run_remove,
+};
+
+/* --- overwrite -------------------------------------------------------------------------------------------------- */
+
+/* --where as columns with their values: several of one column are alternatives. Both blocks are the caller's. */
+static size_t where_columns(const struct properties *where, struct lh_read_column **ret_columns, const char ***ret_values)
+{
+    struct lh_read_column *columns = cli_alloc(NULL, (where->count + 1) * sizeof columns[0]);
+    const char **values = cli_alloc(NULL, (where->count + 1) * sizeof values[0]);
+    size_t count = 0, used = 0;
+    for (size_t i = 0; i < where->count; i++) {
+        bool known = false;
+        for (size_t j = 0; j < i && !known; j++)
+            known = strcmp(where->items[j].key, where->items[i].key) == 0;
+        if (known)
+            continue;
+        columns[count] = (struct lh_read_column){where->items[i].key, values + used, 0};
+        for (size_t j = i; j < where->count; j++)
+            if (strcmp(where->items[j].key, where->items[i].key) == 0)
+                values[used + columns[count].value_count++] = where->items[j].value;
+        used += columns[count++].value_count;
+    }
+    *ret_columns = columns;
+    *ret_values = values;
+    return count;
+}
+
+/* What --partition does not say and --where says once is the partition of the files. */
+static int complete_partition(const struct cli *cli, const struct lh_read_column *columns, size_t count,
+                              struct properties *partition)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool known = columns[i].value_count != 1;
+        for (size_t j = 0; j < partition->count && !known; j++)
+            known = strcmp(partition->items[j].key, columns[i].column) == 0;
+        if (known)
+            continue;
+        const char *value = columns[i].values[0];
+        size_t size = strlen(columns[i].column) + (value ? strlen(value) : 0) + 2;
+        char *text = cli_alloc(NULL, size);
+        snprintf(text, size, value ? "%s=%s" : "%s", columns[i].column, value);
+        int result = properties_add(cli, partition, "--where", text, true);
+        free(text);
+        if (result != CLI_DONE)
+            return result;
+    }
+    return CLI_DONE;
+}
+
+static vde_status overwrite_files(struct cli *cli, lh_txn *txn, size_t member, const struct lh_add *model)
+{
+    struct properties where = {0};
+    struct lh_read_column *columns;
+    const char **values, *path;
+    uint32_t position = 0;
+    vde_status status = properties_take(cli, &where, "where", true) == CLI_DONE ? VDE_OK : VDE_INVAL; /* taken before */
+    size_t count = where_columns(&where, &columns, &values);
+    if (status == VDE_OK && !cli_switch(cli, "replace"))
+        status = lh_txn_overwrite(txn, member, columns, count);
+    while (status == VDE_OK && (path = cli_option_next(cli, "replace", &position)) != NULL)
+        status = lh_txn_replace_files(txn, member, &path, 1);
+    if (status == VDE_OK && cli->arg_count > 1)
+        status = add_files(cli, txn, member, model);
+    free(values);
+    free(columns);
+    properties_done(&where);
+    return status;
+}
+
+static int run_overwrite(struct cli *cli)
+{
+    static const char *const ways[] = {"where", "replace"};
+    struct properties where = {0}, partition = {0};
+    struct lh_read_column *columns = NULL;
+    const char **values = NULL;
+    int result = cli_exclusive(cli, ways, 2);
+    if (result == CLI_DONE)
+        result = properties_take(cli, &where, "where", true);
+    if (result == CLI_DONE)
+        result = properties_take(cli, &partition, "partition", true);
+    if (result == CLI_DONE) {
+        size_t count = where_columns(&where, &columns, &values);
+        result = complete_partition(cli, columns, count, &partition);
+    }
+    if (result == CLI_DONE)
+        result = change(cli, overwrite_files, &partition);
+    free(values);
+    free(columns);
+    properties_done(&where);
+    properties_done(&partition);
+    return result;
+}
+
+static const struct cli_option overwrite_options[] = {
+    {"where", "COLUMN=VALUE", "overwrite only files with this partition value, COLUMN alone for null; may be given several times"},
+    {"replace", "PATH", "overwrite only this file, which has to be active; may be given several times"},
+    {"partition", "COLUMN=VALUE", "partition value of the new files where --where does not say it; may be given several times"},
+    {"size", "SIZE", "size of the files, for files that are not stored in the image"},
+    {"records", "N", "records in each file"},
+    {"stats", "JSON", "statistics of each file, as Delta writes them"},
+    OPTIONS_COMMIT,
+    {NULL, NULL, NULL},
+};
+
+const struct cli_command cmd_table_overwrite = {
+    .noun = "table",
+    .verb = "overwrite",
+    .arguments = "TABLE [PATH...]",
+    .summary = "put files in the place of all active ones, of those in some partitions, or of single ones",
+    .flags = CLI_IMAGE | CLI_OPENS | CLI_WRITES,
+    .min_args = 1,
+    .max_args = CLI_ARGS_ANY,
+    .options = overwrite_options,
+    .notes = "One commit: what is overwritten is what is active when it takes place. Several --where of one column are\n"
+             "alternatives, of several columns they all hold; new files have to fit them. Without PATH only the removal\n"
+             "is done. With --read-version what others changed since in the same place is a conflict.",
+    .run = run_overwrite,
 };
 
 /* --- evolve ----------------------------------------------------------------------------------------------------- */

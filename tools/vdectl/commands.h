@@ -15,8 +15,8 @@ extern const struct cli_command cmd_snapshot_create, cmd_snapshot_list, cmd_snap
 extern const struct cli_command cmd_namespace_create, cmd_namespace_list, cmd_namespace_show, cmd_namespace_set,
     cmd_namespace_drop;
 extern const struct cli_command cmd_table_create, cmd_table_list, cmd_table_show, cmd_table_files, cmd_table_history,
-    cmd_table_add, cmd_table_remove, cmd_table_evolve, cmd_table_diff, cmd_table_tag, cmd_table_changes,
-    cmd_table_restore, cmd_table_undrop, cmd_table_drop;
+    cmd_table_add, cmd_table_remove, cmd_table_overwrite, cmd_table_evolve, cmd_table_diff, cmd_table_tag,
+    cmd_table_changes, cmd_table_restore, cmd_table_undrop, cmd_table_drop;
 extern const struct cli_command cmd_file_put, cmd_file_get, cmd_file_list, cmd_file_remove;
 extern const struct cli_command cmd_txn_commit, cmd_txn_show;
 extern const struct cli_command cmd_delta_import, cmd_delta_export;

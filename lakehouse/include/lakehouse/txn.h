@@ -39,6 +39,7 @@ LH_API LH_MUST_CHECK vde_status lh_txn_create(lh_lakehouse *lakehouse, lh_txn **
  *      "description":""}, "readVersion":4, "expectVersion":5,
  *      "reads":"all" | ["path",...] | {"column":"value" | null | ["v1","v2"]}, "readApps":["application id",...],
  *      "operation":"WRITE", "properties":{"key":"value"|null}, "schema":"...", "partitionBy":["days(ts)"],
+ *      "overwrite":true | {"column":"value" | null | ["v1","v2"]}, "replace":["path",...],
  *      "actions":[{"add":{...}}, ...]}, ...]}
  * Actions are Delta's objects; their text is kept as written. Also {"addPartition":{"partitionValues":{}}} and
  * {"removePartition":{"partitionValues":{}}}. "create.schema" and "schema" may be a text or an object. Statuses: LH_JSON,
@@ -100,6 +101,13 @@ LH_API LH_MUST_CHECK vde_status lh_txn_add_partition(lh_txn *txn, size_t member,
                                                      size_t count);
 LH_API LH_MUST_CHECK vde_status lh_txn_remove_partition(lh_txn *txn, size_t member, const struct lh_property *values,
                                                         size_t count);
+/* Overwrite: remove every file that is active when committing and whose partition values match (as for
+ * lh_txn_read_partitions(); count 0: every file), which counts as having read them. What the member adds must match, too, and
+ * be new. Once per member. */
+LH_API LH_MUST_CHECK vde_status lh_txn_overwrite(lh_txn *txn, size_t member, const struct lh_read_column *columns,
+                                                 size_t count);
+/* Remove these active files, which were read, for what the member adds. */
+LH_API LH_MUST_CHECK vde_status lh_txn_replace_files(lh_txn *txn, size_t member, const char *const *paths, size_t count);
 /* The whole new schema in any form of lh_create.schema; judged by the evolution rules when committing. */
 LH_API LH_MUST_CHECK vde_status lh_txn_set_schema(lh_txn *txn, size_t member, const char *schema);
 /* Another partitioning, as in lh_create.partition_columns; no columns: none any more. Iceberg tables only: files of earlier
