@@ -22,6 +22,7 @@ VERBS = [
     "checkpoint",
     "copy",
     "grow",
+    "manifest",
     "scrub",
     "repair",
     "rescue",

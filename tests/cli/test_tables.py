@@ -226,6 +226,19 @@ class Changes(TableCase):
         self.assertEqual(self.run_ok("table", "files", self.image, "ns.t"), "")
         self.assertEqual(self.run_ok("table", "files", self.image, "ns.t@v2"), "p1\np2\n")
 
+    def test_manifest(self):
+        first = self.run_json("manifest", "manifest", self.image)
+        self.assertEqual([n["namespace"] for n in first["namespaces"]], ["ns"])
+        self.assertEqual([(t["table"], t["version"]) for t in first["tables"]], [("ns.t", 2)])
+        self.assertEqual(self.run_ok("manifest", self.image), self.run_ok("manifest", self.image, "--json"))
+        self.assertEqual(self.run_json("manifest", "manifest", self.image), first)
+        self.run_ok("table", "remove", self.image, "ns.t", "p1")
+        self.run_ok("volume", "create", self.image, "v", "--size", "1M")
+        self.run_ok("snapshot", "create", self.image, "v@s")
+        second = self.run_json("manifest", "manifest", self.image)
+        self.assertNotEqual(second["tables"][0]["digest"], first["tables"][0]["digest"])
+        self.assertEqual(second["volumes"], [{"volume": "v", "size_bytes": 1 << 20, "snapshots": ["s"]}])
+
     def test_add_refusals(self):
         self.run_fails(FAILED, "FILE_NOT_FOUND", "table", "add", self.image, "ns.t", "not-stored", says="--size")
         self.run_fails(USAGE, "USAGE", "table", "add", self.image, "ns.t", "p", "--size", "10000000T", says="--size")

@@ -4,7 +4,7 @@
 _vdectl_verbs()
 {
     case $1 in
-    "") echo "format info check capabilities checkpoint copy grow scrub repair rescue dump volume snapshot namespace table file txn delta help" ;;
+    "") echo "format info check capabilities checkpoint copy grow manifest scrub repair rescue dump volume snapshot namespace table file txn delta help" ;;
     dump) echo "superblock log tree alloc stream" ;;
     volume) echo "create clone list show read write import export map diff resize rename defrag delete" ;;
     snapshot) echo "create list rollback delete" ;;
@@ -25,6 +25,7 @@ _vdectl_options()
     "capabilities") echo "--image --json --help" ;;
     "checkpoint") echo "--image --backend --wait --bytes --json --help" ;;
     "copy") echo "--snapshot --size --read-only --force --damaged --image --backend --wait --bytes --json --help" ;;
+    "manifest") echo "--image --backend --snapshot --wait --json --help" ;;
     "grow") echo "--size --image --backend --wait --bytes --json --help" ;;
     "scrub") echo "--rate --image --backend --wait --bytes --json --help" ;;
     "repair") echo "--apply --image --backend --wait --json --help" ;;

@@ -5,7 +5,8 @@
 
 #include "cli.h"
 
-extern const struct cli_command cmd_format, cmd_info, cmd_check, cmd_capabilities, cmd_checkpoint, cmd_copy, cmd_grow;
+extern const struct cli_command cmd_format, cmd_info, cmd_check, cmd_capabilities, cmd_checkpoint, cmd_copy, cmd_grow,
+    cmd_manifest;
 extern const struct cli_command cmd_scrub, cmd_repair, cmd_rescue;
 extern const struct cli_command cmd_dump_superblock, cmd_dump_log, cmd_dump_tree, cmd_dump_alloc, cmd_dump_stream;
 extern const struct cli_command cmd_volume_create, cmd_volume_clone, cmd_volume_list, cmd_volume_show, cmd_volume_read,

@@ -12,7 +12,7 @@
 /* In the order of the help page. */
 static const struct cli_command *const commands[] = {
     &cmd_format,          &cmd_info,           &cmd_check,         &cmd_capabilities, &cmd_checkpoint,
-    &cmd_copy,            &cmd_grow,
+    &cmd_copy,            &cmd_grow,           &cmd_manifest,
     &cmd_scrub,           &cmd_repair,        &cmd_rescue,
     &cmd_dump_superblock, &cmd_dump_log,       &cmd_dump_tree,     &cmd_dump_alloc,  &cmd_dump_stream,
     &cmd_volume_create,   &cmd_volume_clone,   &cmd_volume_list,   &cmd_volume_show,  &cmd_volume_read,

@@ -57,6 +57,13 @@ LH_API LH_MUST_CHECK vde_status lh_snapshot_empty_partitions(lh_snapshot *snapsh
 /* The small state objects as Delta JSON lines: protocol, metaData, txn and domainMetadata actions in force. */
 LH_API LH_MUST_CHECK vde_status lh_snapshot_objects(lh_snapshot *snapshot, struct lh_strings **ret_lines);
 
+#define LH_DIGEST_TEXT 33
+/* A digest of everything that the table is at this version: protocol, metaData, application transactions, domains,
+ * registered partitions and active files with all their fields. Left out is what is made up anew wherever a table is created
+ * (its UUID and creation time, snapshot ids), so that the same history gives the same digest in another image. It does not
+ * depend on how the state is stored. 32 hexadecimal digits; not meant against forgery. Reads all files of the table. */
+LH_API LH_MUST_CHECK vde_status lh_state_digest(lh_lakehouse *lakehouse, const char *table, char digest[LH_DIGEST_TEXT]);
+
 /* Versions whose time lies in [from_us, to_us]; VDE_NOT_FOUND when none does. */
 LH_API LH_MUST_CHECK vde_status lh_versions_between(lh_lakehouse *lakehouse, const char *table, uint64_t from_us,
                                                     uint64_t to_us, uint64_t *ret_first, uint64_t *ret_last);
