@@ -281,7 +281,7 @@ static vde_status hand_over(struct job *job, struct lh_import_report **ret_repor
     struct lh_import_report *report = &job->report;
     report->outcome = job->scan.outcome;
     report->table = job->table;
-    report->reason = job->scan.outcome == LH_IMPORT_NATIVE ? NULL : job->scan.reason;
+    report->reason = job->scan.reason[0] ? job->scan.reason : NULL;
     delta_warnings_close(&job->scan.warnings);
     report->warning_count = job->scan.warnings.count;
     const char **texts[] = {&report->table, &report->reason};

@@ -49,6 +49,11 @@ static void judge_protocol(struct scanner *scanner, const struct lh_protocol *pr
     lh_protocol_judge(protocol, NULL, &verdict);
     if (!verdict.native)
         judge_opaque(scanner->scan, version, verdict.what);
+    /* What binds writers counts for the next commit only, so the newest protocol tells. */
+    if (scanner->scan->outcome == LH_IMPORT_NATIVE)
+        scanner->scan->reason[0] = '\0';
+    if (scanner->scan->outcome == LH_IMPORT_NATIVE && !verdict.writable)
+        snprintf(scanner->scan->reason, sizeof scanner->scan->reason, "commits need %s", verdict.what);
 }
 
 static vde_status judge_schema(struct scanner *scanner, const struct lh_metadata *metadata, uint64_t version)

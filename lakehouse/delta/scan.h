@@ -11,7 +11,7 @@
 
 struct delta_scan {
     enum lh_import_outcome outcome;
-    char reason[DELTA_REASON_SIZE];      /* opaque or refused: why */
+    char reason[DELTA_REASON_SIZE];      /* opaque or refused: why; native: why no commits are taken, else empty */
     uint64_t actions;
     uint64_t log_bytes;                  /* of the commits */
     struct delta_refs refs;

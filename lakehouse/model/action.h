@@ -274,6 +274,9 @@ void lh_action_to_json(const struct lh_action *action, struct lh_buffer *out);
 
 /* Append the compact form: self-delimiting, so that many may stand in a row. */
 void lh_action_to_bytes(const struct lh_action *action, struct lh_buffer *out);
+/* Append an add with both row ids set, but without their values: these go in at the returned place of the buffer, each as a
+ * zigzag number, once they are known. */
+size_t lh_add_to_bytes_open(const struct lh_action *add, struct lh_buffer *out);
 /* Decode the compact form at the reader's offset and move behind it. Any bytes are safe; CORRUPT when they are no action
  * or of a later version. Slices borrow from the reader's bytes. */
 vde_status lh_action_from_bytes(struct lh_decoder *decoder, struct lh_reader *reader, struct lh_action *ret_action);

@@ -59,9 +59,8 @@ static void put_value(const struct field_def *field, const void *value, struct l
     }
 }
 
-static void put_part(const struct part_def *def, const void *source, struct lh_buffer *out)
+static void put_masks(const struct lh_part *part, struct lh_buffer *out)
 {
-    const struct lh_part *part = source;
     bool more = part->null || part->raw || part->extra.size > 0;
     lh_buffer_varint(out, (uint64_t)part->set << 1 | more);
     if (more) {
@@ -69,10 +68,31 @@ static void put_part(const struct part_def *def, const void *source, struct lh_b
         lh_buffer_varint(out, part->raw);
         lh_buffer_sized(out, part->extra);
     }
-    for (unsigned i = 0; i < def->count; i++) {
+}
+
+static void put_fields(const struct part_def *def, const void *source, unsigned from, unsigned to, struct lh_buffer *out)
+{
+    const struct lh_part *part = source;
+    for (unsigned i = from; i < to; i++) {
         if (part->set & LH_BIT(i))
             put_value(&def->fields[i], field_at_const(source, &def->fields[i]), out);
     }
+}
+
+static void put_part(const struct part_def *def, const void *source, struct lh_buffer *out)
+{
+    put_masks(source, out);
+    put_fields(def, source, 0, def->count, out);
+}
+
+static void put_tail(const struct lh_action *action, struct lh_buffer *out)
+{
+    bool iceberg = action->iceberg.part.set != 0;
+    lh_buffer_varint(out, (action->line.size > 0 ? TAIL_LINE : 0) | (iceberg ? TAIL_ICEBERG : 0));
+    if (action->line.size > 0)
+        lh_buffer_sized(out, action->line);
+    if (iceberg)
+        put_part(&lh_iceberg_part_def, &action->iceberg, out);
 }
 
 void lh_action_to_bytes(const struct lh_action *action, struct lh_buffer *out)
@@ -85,12 +105,23 @@ void lh_action_to_bytes(const struct lh_action *action, struct lh_buffer *out)
         return;
     }
     put_part(def, &action->part, out);
-    bool iceberg = action->iceberg.part.set != 0;
-    lh_buffer_varint(out, (action->line.size > 0 ? TAIL_LINE : 0) | (iceberg ? TAIL_ICEBERG : 0));
-    if (action->line.size > 0)
-        lh_buffer_sized(out, action->line);
-    if (iceberg)
-        put_part(&lh_iceberg_part_def, &action->iceberg, out);
+    put_tail(action, out);
+}
+
+/* The two ids stand side by side in the table of fields. */
+_Static_assert(LH_FILE_DEFAULT_ROW_COMMIT_VERSION == LH_FILE_BASE_ROW_ID << 1, "row ids are neighbours");
+
+size_t lh_add_to_bytes_open(const struct lh_action *add, struct lh_buffer *out)
+{
+    const struct part_def *def = lh_action_part_def(LH_ACTION_ADD);
+    const unsigned ids = (unsigned)__builtin_ctz(LH_FILE_BASE_ROW_ID);
+    lh_buffer_byte(out, (char)(BYTES_VERSION << 4 | LH_ACTION_ADD));
+    put_masks(&add->part, out);
+    put_fields(def, &add->file, 0, ids, out);
+    size_t hole = out->size;
+    put_fields(def, &add->file, ids + 2, def->count, out);
+    put_tail(add, out);
+    return hole;
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */

@@ -3,65 +3,24 @@
 
 #include <stdio.h>
 
-/* Features that this engine understands for reading state and for committing. What is not here makes a table opaque. */
-static const struct lh_feature features[] = {
-    {"appendOnly", false, 0, 2, LH_DUTY_ENGINE},
-    {"invariants", false, 0, 2, LH_DUTY_WRITER},
-    {"checkConstraints", false, 0, 3, LH_DUTY_WRITER},
-    {"changeDataFeed", false, 0, 4, LH_DUTY_WRITER},
-    {"generatedColumns", false, 0, 4, LH_DUTY_WRITER},
-    {"columnMapping", true, 2, 5, LH_DUTY_ENGINE},
-    {"identityColumns", false, 0, 6, LH_DUTY_WRITER},
-    {"deletionVectors", true, 0, 0, LH_DUTY_NONE},
-    {"rowTracking", false, 0, 0, LH_DUTY_ENGINE},
-    {"timestampNtz", true, 0, 0, LH_DUTY_NONE},
-    {"timestampWithoutTimezone", true, 0, 0, LH_DUTY_NONE},
-    {"domainMetadata", false, 0, 0, LH_DUTY_NONE},
-    {"v2Checkpoint", true, 0, 0, LH_DUTY_NONE},
-    {"icebergCompatV1", false, 0, 0, LH_DUTY_ENGINE},
-    {"icebergCompatV2", false, 0, 0, LH_DUTY_ENGINE},
-    {"clustering", false, 0, 0, LH_DUTY_ENGINE},
-    {"allowColumnDefaults", false, 0, 0, LH_DUTY_WRITER},
-    {"vacuumProtocolCheck", true, 0, 0, LH_DUTY_NONE},
-    {"inCommitTimestamp", false, 0, 0, LH_DUTY_ENGINE},
-    {"inCommitTimestamp-preview", false, 0, 0, LH_DUTY_ENGINE},
-    {"typeWidening", true, 0, 0, LH_DUTY_ENGINE},
-    {"typeWidening-preview", true, 0, 0, LH_DUTY_ENGINE},
-    {"materializePartitionColumns", false, 0, 0, LH_DUTY_WRITER},
-    {"checkpointProtection", false, 0, 0, LH_DUTY_NONE},
-};
-#define FEATURE_COUNT (sizeof features / sizeof features[0])
-
-const struct lh_feature *lh_feature_find(struct lh_slice name)
+static void say(struct lh_verdict *verdict, const char *kind, struct lh_slice name)
 {
-    for (size_t i = 0; i < FEATURE_COUNT; i++) {
-        if (lh_slice_is(name, features[i].name))
-            return &features[i];
-    }
-    return NULL;
-}
-
-bool lh_protocol_has(const struct lh_protocol *protocol, const char *feature)
-{
-    struct lh_slice name = lh_slice_of(feature);
-    if (lh_list_has(&protocol->writer_features, name) || lh_list_has(&protocol->reader_features, name))
-        return true;
-    const struct lh_feature *known = lh_feature_find(name);
-    return known && known->legacy_writer_version && protocol->min_writer_version < 7 &&
-           protocol->min_writer_version >= known->legacy_writer_version;
+    int size = name.size > 100 ? 100 : (int)name.size;
+    snprintf(verdict->what, sizeof verdict->what, "%s %.*s", kind, size, name.data ? name.data : "");
 }
 
 static void opaque(struct lh_verdict *verdict, const char *kind, struct lh_slice name)
 {
-    int size = name.size > 100 ? 100 : (int)name.size;
-    verdict->native = false;
-    snprintf(verdict->what, sizeof verdict->what, "%s %.*s", kind, size, name.data ? name.data : "");
+    verdict->native = verdict->writable = false;
+    say(verdict, kind, name);
 }
 
-static const struct lh_slice *unknown_feature(const struct lh_list *list)
+/* The first feature of a list that readers, or writers, don't understand; NULL: all are. */
+static const struct lh_slice *not_understood(const struct lh_list *list, bool to_write)
 {
     for (uint32_t i = 0; i < list->count; i++) {
-        if (!lh_feature_find(list->items[i]))
+        const struct lh_feature *feature = lh_feature_find(list->items[i]);
+        if (!feature || !(to_write ? feature->written : feature->read))
             return &list->items[i];
     }
     return NULL;
@@ -75,7 +34,7 @@ static bool judge_versions(const struct lh_protocol *protocol, struct lh_verdict
         opaque(verdict, "protocol without", LH_SLICE("versions"));
         return false;
     }
-    if (reader < 1 || reader > 3 || writer < 1 || writer > 7) {
+    if (reader < 1 || reader > 3 || writer < 1) {
         bool bad_reader = reader < 1 || reader > 3;
         char text[24];
         snprintf(text, sizeof text, "%lld", (long long)(bad_reader ? reader : writer));
@@ -85,24 +44,35 @@ static bool judge_versions(const struct lh_protocol *protocol, struct lh_verdict
     return true;
 }
 
+/* Readers need not know what only binds writers. */
+static void judge_writing(const struct lh_protocol *protocol, struct lh_verdict *verdict)
+{
+    const struct lh_slice *name = not_understood(&protocol->writer_features, true);
+    char text[24];
+    if (protocol->min_writer_version > 7) {
+        snprintf(text, sizeof text, "%lld", (long long)protocol->min_writer_version);
+        say(verdict, "writer version", lh_slice_of(text));
+    } else if (name) {
+        say(verdict, "writer feature", *name);
+    } else {
+        return;
+    }
+    verdict->writable = false;
+}
+
 void lh_protocol_judge(const struct lh_protocol *protocol, const struct lh_schema *schema, struct lh_verdict *ret_verdict)
 {
-    *ret_verdict = (struct lh_verdict){.native = true};
+    *ret_verdict = (struct lh_verdict){.native = true, .writable = true};
     if (!judge_versions(protocol, ret_verdict))
         return;
-    const struct lh_slice *name = unknown_feature(&protocol->reader_features);
-    if (name) {
-        opaque(ret_verdict, "reader feature", *name);
-        return;
-    }
-    name = unknown_feature(&protocol->writer_features);
-    if (name) {
-        opaque(ret_verdict, "writer feature", *name);
-        return;
-    }
+    const struct lh_slice *name = not_understood(&protocol->reader_features, false);
     char type[120];
-    if (schema && lh_schema_unknown_type(schema, type, sizeof type))
+    if (name)
+        opaque(ret_verdict, "reader feature", *name);
+    else if (schema && lh_schema_unknown_type(schema, type, sizeof type))
         opaque(ret_verdict, "type of column", lh_slice_of(type));
+    else
+        judge_writing(protocol, ret_verdict);
 }
 
 vde_status lh_protocol_judge_actions(const struct lh_protocol *protocol, const struct lh_metadata *metadata,

@@ -5,7 +5,7 @@
 
 #include "model/action_fields.h"
 #include "state/fail.h"
-#include "txlog/txn.h"
+#include "txlog/checks.h"
 
 static vde_status note_removal(struct lh_member_txn *member, const struct lh_removal *removal)
 {
@@ -49,6 +49,7 @@ static vde_status note_add(struct lh_member_txn *member, const struct lh_file_ac
         (!changes && !lh_hashes_add(&member->kept, lh_hash(file->path))))
         return lh_fail_nomem("transaction");
     member->data_change |= changes;
+    member->has_vectors |= lh_has(&file->part, LH_FILE_DV);
     member->partition_values |= file->partition_values.count != 0;
     return VDE_OK;
 }
@@ -105,7 +106,15 @@ static vde_status note_domain(struct lh_txn *txn, struct lh_member_txn *member, 
         return lh_fail_nomem("transaction");
     if (member->domain_count)
         memcpy(domains, member->domains, member->domain_count * sizeof *domains);
+    if (!lh_has(&domain->part, LH_DOMAIN_NAME) || domain->domain.size == 0 ||
+        (!lh_has(&domain->part, LH_DOMAIN_CONFIGURATION) && !domain->removed))
+        return lh_fail(LH_VALIDATION, "domainMetadata in table %s|no domain or no configuration|both", member->name.data);
     LH_TRY(lh_txn_text(txn, domain->domain, &domains[member->domain_count]));
+    if (lh_slice_is(domain->domain, LH_CLUSTERING_DOMAIN)) {
+        struct lh_slice none = {NULL, 0};
+        member->sets_clustering = true;
+        LH_TRY(lh_txn_text(txn, domain->removed ? none : domain->configuration, &member->clustering));
+    }
     member->domains = domains;
     member->domain_count++;
     /* Row tracking's own domain changes no data: a rearrangement with it is still one. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* assemble.c -- from a prepared member to the bytes of its entry. */
 #include "state/fail.h"
-#include "txlog/txn.h"
+#include "txlog/rows.h"
 
 /* 122 free bits of a version 8 UUID: 40 of table, 42 of version, 40 of nonce. */
 void lh_group_make(struct lh_lakehouse *lakehouse, uint64_t table, uint64_t version, uint8_t group[16])
@@ -67,6 +67,27 @@ static void fill_summary(const struct lh_member_txn *m, struct lh_record_summary
         s->schema_id = meta->metadata.iceberg.schema_id;
 }
 
+/* The actions in a row. `joined` holds them where they are not in one piece already. */
+static vde_status join_actions(struct lh_member_txn *m, struct lh_buffer *joined, struct lh_record *record)
+{
+    bool tracked = lh_rows_tracked(m);
+    uint64_t given = m->action_count;
+    record->actions = (struct lh_slice){m->actions.data, m->actions.size};
+    if (m->first_count || m->resolved_count || tracked) {
+        lh_buffer_add(joined, m->first.data, m->first_count ? m->first.size : 0);
+        if (tracked)
+            LH_TRY(lh_rows_fill(m, joined, &given));
+        else
+            lh_buffer_add(joined, m->actions.data, m->actions.size);
+        lh_buffer_add(joined, m->resolved.data, m->resolved_count ? m->resolved.size : 0);
+        record->actions = (struct lh_slice){joined->data, joined->size};
+    }
+    if (given != m->action_count)
+        record->flags |= LH_RECORD_DOMAIN;
+    record->action_count = m->first_count + given + m->resolved_count;
+    return lh_buffer_status(joined);
+}
+
 vde_status lh_member_record(struct lh_txn *txn, struct lh_member_txn *m, uint32_t group_members)
 {
     struct lh_record record = {.format = (uint8_t)(m->create ? m->format : m->head->record.format)};
@@ -78,7 +99,7 @@ vde_status lh_member_record(struct lh_txn *txn, struct lh_member_txn *m, uint32_
     if (m->domain_count)
         record.flags |= LH_RECORD_DOMAIN;
     const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
-    if (meta && meta->in_commit_timestamps)
+    if (meta && (meta->rules & LH_ASKS_IN_COMMIT_TIME))
         record.flags |= LH_RECORD_IN_COMMIT_TIME;
     record.member_count = group_members;
     fill_summary(m, &record.summary);
@@ -90,17 +111,9 @@ vde_status lh_member_record(struct lh_txn *txn, struct lh_member_txn *m, uint32_
         m->snapshot_id = lh_random64(txn->lakehouse) >> 1;
         m->snapshot_id += m->snapshot_id == 0;
     }
-    record.action_count = m->first_count + m->action_count + m->resolved_count;
-    record.actions = (struct lh_slice){m->actions.data, m->actions.size};
     struct lh_buffer joined = LH_BUFFER_INIT;
-    if (m->first_count || m->resolved_count) {
-        lh_buffer_add(&joined, m->first.data, m->first_count ? m->first.size : 0);
-        lh_buffer_add(&joined, m->actions.data, m->actions.size);
-        lh_buffer_add(&joined, m->resolved.data, m->resolved_count ? m->resolved.size : 0);
-        record.actions = (struct lh_slice){joined.data, joined.size};
-    }
+    vde_status status = join_actions(m, &joined, &record);
     lh_buffer_clear(&m->record);
-    vde_status status = lh_buffer_status(&joined);
     if (status == VDE_OK) {
         lh_record_encode(&record, &m->record);
         status = lh_buffer_status(&m->record);

@@ -73,6 +73,9 @@ void lh_member_clear(struct lh_member_txn *member)
     member->first = old.first;
     member->resolved = old.resolved;
     member->record = old.record;
+    member->tracked = old.tracked;
+    member->holes = old.holes;
+    member->hole_capacity = old.hole_capacity;
     lh_buffer_clear(&member->actions);
     struct lh_hashes *kept[] = {&old.added, &old.removed, &old.read_files, &old.given_removed, &old.resolved_removed,
                                 &old.kept,  &old.newcomers};
@@ -96,6 +99,8 @@ static void member_free(struct lh_member_txn *member)
     lh_buffer_done(&member->first);
     lh_buffer_done(&member->resolved);
     lh_buffer_done(&member->record);
+    lh_buffer_done(&member->tracked);
+    free(member->holes);
     free(member->added.items);
     free(member->removed.items);
     free(member->read_files.items);
@@ -346,6 +351,25 @@ vde_status lh_txn_allow_upgrade(lh_txn *txn, size_t member)
     struct lh_member_txn *m = NULL;
     LH_TRY(lh_txn_member_at(txn, member, &m));
     m->upgrade = true;
+    return VDE_OK;
+}
+
+vde_status lh_txn_guarantee(lh_txn *txn, size_t member, const char *feature)
+{
+    struct lh_member_txn *m = NULL;
+    LH_TRY(lh_txn_member_at(txn, member, &m));
+    const struct lh_feature *known = lh_feature_find(lh_slice_of(feature));
+    if (!known || !known->guaranteed)
+        return lh_fail(LH_VALIDATION, "guarantees of table %s|%.100s|a feature that the data's writer guarantees",
+                       m->name.data, feature ? feature : "null");
+    struct lh_slice *items = lh_arena_alloc(&txn->arena, m->guarantees.count + 1, sizeof *items);
+    if (!items)
+        return lh_fail_nomem("transaction");
+    if (m->guarantees.count)
+        memcpy(items, m->guarantees.items, m->guarantees.count * sizeof *items);
+    items[m->guarantees.count] = lh_slice_of(known->name);
+    m->guarantees.items = items;
+    m->guarantees.count++;
     return VDE_OK;
 }
 

@@ -9,6 +9,8 @@
 #include "state/fail.h"
 #include "txlog/commit.h"
 #include "txlog/overwrite.h"
+#include "txlog/rows.h"
+#include "txlog/checks.h"
 
 #define ATTEMPTS_MAX 10000u
 /* After so many tries what a member reads is read with its lock held, so that somebody who removes files can't be outrun
@@ -48,22 +50,14 @@ static void sort_reads(struct lh_member_txn *m)
 
 static vde_status check_rules(struct lh_member_txn *m)
 {
-    const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
     if (lh_hashes_sort(&m->added))
         return lh_fail(LH_VALIDATION, "commit to table %s|a path added twice|once", m->name.data);
     if (lh_hashes_sort(&m->removed))
         return lh_fail(LH_VALIDATION, "commit to table %s|a path removed twice|once", m->name.data);
     sort_reads(m);
-    /* A restore is judged by what is in force, not by what it puts in force. */
-    const struct lh_meta *rules = m->restores ? m->meta : meta;
-    if (rules->append_only && m->data_change && lh_member_needs_state(m))
-        return lh_fail(LH_VALIDATION, "table %s|a removal of data|only appends: delta.appendOnly is set", m->name.data);
+    LH_TRY(lh_features_check(m));
     if (m->restores)
         return VDE_OK;
-    if (meta->writer_duty && m->added.count && m->data_change &&
-        !lh_list_has(&m->guarantees, lh_slice_of(meta->writer_duty)))
-        return lh_fail(LH_OPAQUE, "table %s|added data, while the table uses %s|a writer that declares to guarantee it",
-                       m->name.data, meta->writer_duty);
     LH_TRY(check_partitions(m, meta));
     return lh_overwrite_prepare(m, meta);
 }
@@ -116,7 +110,11 @@ static vde_status prepare_content(struct lh_attempt *attempt, struct lh_member_t
     LH_TRY(check_rules(m));
     if (lh_member_needs_state(m) && m->create)
         return lh_fail(LH_VALIDATION, "table %s|a removal in its first version|none", m->name.data);
-    return lh_member_needs_state(m) && attempt->number < ATTEMPTS_UNLOCKED ? resolve_unlocked(attempt, m) : VDE_OK;
+    if (m->create && lh_features_old_vectors(m))
+        LH_TRY(lh_features_check_vectors(m, NULL));
+    if (m->create && lh_rows_tracked(m))
+        LH_TRY(lh_rows_encode(m, NULL, NULL));
+    return lh_member_reads_state(m) && attempt->number < ATTEMPTS_UNLOCKED ? resolve_unlocked(attempt, m) : VDE_OK;
 }
 
 /* What the present table does not admit may be a commit's own fault, or somebody made it so since it was read: then that
@@ -124,7 +122,7 @@ static vde_status prepare_content(struct lh_attempt *attempt, struct lh_member_t
 static vde_status blame(struct lh_attempt *attempt, struct lh_member_txn *m, vde_status status)
 {
     bool judged = status == LH_VALIDATION || status == LH_FILE_NOT_FOUND || status == LH_SCHEMA ||
-                  status == LH_SCHEMA_INCOMPATIBLE || status == LH_OPAQUE;
+                  status == LH_SCHEMA_INCOMPATIBLE || status == LH_OPAQUE || status == LH_FEATURE;
     if (!judged || m->create || m->read_version == LH_NO_VERSION)
         return status;
     struct lh_saved saved;
@@ -155,6 +153,8 @@ static vde_status prepare_member(struct lh_attempt *attempt, struct lh_member_tx
     vde_status status = prepare_content(attempt, m);
     if (status != VDE_OK)
         return blame(attempt, m, status);
+    if (lh_rows_tracked(m))
+        return VDE_OK; /* encoded when the ids are known */
     /* Only the group's head lists the members: the group id leads to it. It is the first member that gets a version. */
     return lh_member_record(txn, m, m == txn->members[0] && txn->count > 1 ? (uint32_t)txn->count : 0);
 }
@@ -223,9 +223,9 @@ static vde_status append_key(struct lh_txn *txn)
 
 static vde_status append_member(struct lh_txn *txn, struct lh_member_txn *m, bool head_of_group)
 {
+    if ((head_of_group && m != txn->members[0]) || lh_rows_tracked(m))
+        LH_TRY(lh_member_record(txn, m, head_of_group ? (uint32_t)txn->count : 0));
     if (head_of_group) {
-        if (m != txn->members[0])
-            LH_TRY(lh_member_record(txn, m, (uint32_t)txn->count));
         for (size_t i = 0; i < txn->count; i++)
             lh_record_patch_member((uint8_t *)m->record.data, (uint32_t)i, txn->members[i]->head->id, txn->members[i]->version);
     }
@@ -247,7 +247,7 @@ static void demand_time(struct lh_txn *txn)
         if (m->version == LH_NO_VERSION)
             continue;
         least = m->head->time_us + 1 > least ? m->head->time_us + 1 : least;
-        whole_ms |= meta && meta->in_commit_timestamps;
+        whole_ms |= meta && (meta->rules & LH_ASKS_IN_COMMIT_TIME);
     }
     /* In-commit timestamps are milliseconds and increase strictly. */
     vde_txn_time_at_least(txn->txn, whole_ms ? (least + 999) / 1000 * 1000 : least);
@@ -269,6 +269,8 @@ static void advance_heads(struct lh_txn *txn)
             if (m->flags & LH_RECORD_METADATA)
                 m->new_meta->metadata_version = m->version;
         }
+        if (lh_rows_tracked(m))
+            m->head->row_highest = m->row_highest;
         lh_head_advance(m->head, m->version, txn->commit, m->record.data, m->record.size, lh_meta_ref(m->new_meta));
     }
 }
@@ -322,9 +324,10 @@ static vde_status locked_steps(struct lh_attempt *attempt, bool *ret_repeat)
     lock_tables(attempt);
     for (size_t i = 0; i < txn->count; i++) {
         struct lh_member_txn *m = txn->members[i];
-        if (lh_member_needs_state(m) && attempt->number >= ATTEMPTS_UNLOCKED && !m->head->dropped) {
+        if (lh_member_reads_state(m) && attempt->number >= ATTEMPTS_UNLOCKED && !m->head->dropped) {
             LH_TRY(lh_member_resolve(txn, m, true));
-            LH_TRY(lh_member_record(txn, m, i == 0 && txn->count > 1 ? (uint32_t)txn->count : 0));
+            if (!lh_rows_tracked(m))
+                LH_TRY(lh_member_record(txn, m, i == 0 && txn->count > 1 ? (uint32_t)txn->count : 0));
         }
         LH_TRY(lh_validate_member(attempt, m));
     }

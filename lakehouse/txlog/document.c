@@ -321,15 +321,9 @@ static vde_status take_guarantees(struct document *d, uint32_t array)
 {
     const char **names;
     size_t count;
-    struct lh_member_txn *member;
     LH_TRY(strings_of(d, "guarantees", array, &names, &count));
-    LH_TRY(lh_txn_member_at(d->txn, d->member, &member));
-    member->guarantees.items = lh_arena_alloc(&d->txn->arena, count + 1, sizeof(struct lh_slice));
-    if (!member->guarantees.items)
-        return lh_fail_nomem("transaction");
     for (size_t i = 0; i < count; i++)
-        member->guarantees.items[i] = lh_slice_of(names[i]);
-    member->guarantees.count = (uint32_t)count;
+        LH_TRY(lh_txn_guarantee(d->txn, d->member, names[i]));
     return VDE_OK;
 }
 

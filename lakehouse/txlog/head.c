@@ -5,6 +5,8 @@
 
 #include "state/fail.h"
 #include "txlog/catalog.h"
+#include "txlog/rows.h"
+#include "txlog/checks.h"
 
 static size_t head_slot(const struct lh_lakehouse *lakehouse, uint64_t id)
 {
@@ -43,6 +45,7 @@ struct lh_head *lh_head_get(struct lh_lakehouse *lakehouse, uint64_t id)
                 head->id = id;
                 head->lakehouse = lakehouse;
                 head->latest = LH_NO_VERSION;
+                head->row_highest = -1;
                 lakehouse->heads[slot] = head;
                 lakehouse->head_count++;
             } else {
@@ -166,7 +169,22 @@ static vde_status load_meta(struct lh_head *head, struct lh_state *state)
     struct lh_slice metadata = lh_state_object(state, 'm', none, &metadata_version);
     if (protocol.size == 0 || metadata.size == 0)
         return lh_fail(VDE_CORRUPT, "%s|no protocol or metaData|both", state->what);
-    return lh_meta_create(protocol, protocol_version, metadata, metadata_version, &head->meta);
+    struct lh_decoder decoder = LH_DECODER_INIT;
+    struct lh_slice clustering = {NULL, 0};
+    struct lh_slice domain = lh_state_object(state, 'd', LH_SLICE(LH_CLUSTERING_DOMAIN), NULL);
+    vde_status status = VDE_OK;
+    if (domain.size) {
+        struct lh_action action;
+        struct lh_reader reader = {(const uint8_t *)domain.data, domain.size, 0, false};
+        status = lh_action_from_bytes(&decoder, &reader, &action);
+        if (status == VDE_OK)
+            clustering = action.domain.configuration;
+    }
+    struct lh_meta_source source = {protocol, metadata, clustering, protocol_version, metadata_version, head->record.format};
+    if (status == VDE_OK)
+        status = lh_meta_create(&source, &head->meta);
+    lh_decoder_done(&decoder);
+    return status;
 }
 
 static vde_status load_last_entry(struct lh_head *head, vde_view *view)
@@ -197,6 +215,8 @@ static vde_status load_state(struct lh_head *head, vde_view *view)
     vde_status status = load_meta(head, state);
     if (status == VDE_OK)
         status = load_apps(head, state);
+    if (status == VDE_OK)
+        status = lh_rows_highest(state, &head->row_highest);
     head->tail_actions = state->replayed_actions;
     head->root_files = state->root_totals.files;
     head->files = state->root_totals.files;

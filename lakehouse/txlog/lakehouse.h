@@ -10,6 +10,7 @@
 
 #include <lakehouse/table.h>
 
+#include "model/features.h"
 #include "state/map.h"
 #include "state/state.h"
 #include "txlog/locks.h"
@@ -43,16 +44,22 @@ struct lh_meta {
     struct lh_decoder decoder;
     struct lh_action protocol;
     struct lh_action metadata;
-    bool append_only;
-    bool in_commit_timestamps;
+    uint32_t rules;              /* LH_RULE_* */
     int isolation;               /* enum lh_isolation, or -1: the table does not say */
     struct lh_partition_keys partitions;
     bool partitions_known;       /* false: the schema can't be read */
-    const char *writer_duty;     /* what only the data's writer can guarantee, NULL: nothing */
+    struct lh_duties duties;
+    char refusal[160];           /* why commits are refused: "writer feature x"; empty: they are not */
+    struct lh_slice clustering;  /* configuration of the domain delta.clustering; empty: none */
+    struct lh_arena arena;
 };
-/* Both texts in compact form are copied. */
-vde_status lh_meta_create(struct lh_slice protocol, uint64_t protocol_version, struct lh_slice metadata,
-                          uint64_t metadata_version, struct lh_meta **ret_meta);
+/* What a head's meta is made of: compact forms and a text, all copied. */
+struct lh_meta_source {
+    struct lh_slice protocol, metadata, clustering;
+    uint64_t protocol_version, metadata_version;
+    enum lh_table_format format;
+};
+vde_status lh_meta_create(const struct lh_meta_source *source, struct lh_meta **ret_meta);
 struct lh_meta *lh_meta_ref(struct lh_meta *meta);
 void lh_meta_unref(struct lh_meta *meta);
 
@@ -79,6 +86,7 @@ struct lh_head {
     uint64_t time_us;
     struct lh_meta *meta;        /* NULL for opaque tables */
     uint64_t snapshot_id;        /* Iceberg: current, 0: none */
+    int64_t row_highest;         /* highest row id given out; -1: none */
     struct lh_hash_map apps;     /* application id -> number = version */
     struct lh_arena apps_arena;
     struct lh_recent recent[LH_RECENT_MAX]; /* ring by version, newest at (latest % MAX) */

@@ -7,6 +7,7 @@
 #include "state/fail.h"
 #include "txlog/binding.h"
 #include "txlog/columns.h"
+#include "txlog/demand.h"
 #include "txlog/partitions.h"
 #include "txlog/txn.h"
 
@@ -36,7 +37,7 @@ static vde_status apply_changes(struct draft *d)
     struct lh_map *map = &d->metadata.metadata.configuration;
     if (m->change_count == 0)
         return VDE_OK;
-    struct lh_pair *pairs = lh_arena_alloc(&d->txn->arena, map->count + m->change_count, sizeof *pairs);
+    struct lh_pair *pairs = lh_arena_alloc(&d->txn->arena, map->count + m->change_count + 2, sizeof *pairs);
     if (!pairs)
         return lh_fail_nomem("transaction");
     struct lh_map changes = {m->changes, m->change_count};
@@ -45,21 +46,15 @@ static vde_status apply_changes(struct draft *d)
         if (!lh_map_find(&changes, map->pairs[i].key))
             pairs[count++] = map->pairs[i];
     for (uint32_t i = 0; i < m->change_count; i++)
-        if (!m->changes[i].null && lh_map_find(&changes, m->changes[i].key) == &m->changes[i])
+        if (!m->changes[i].null && !lh_demand_is(&m->changes[i]) &&
+            lh_map_find(&changes, m->changes[i].key) == &m->changes[i])
             pairs[count++] = m->changes[i];
     *map = (struct lh_map){pairs, count};
+    if (!d->old)
+        LH_TRY(lh_demand_row_columns(d->txn, map));
     d->metadata.metadata.part.set |= LH_META_CONFIGURATION;
     d->new_metadata = true;
     return VDE_OK;
-}
-
-static bool turned_on(const struct draft *d, const char *key)
-{
-    const struct lh_pair *pair = lh_map_find(&d->metadata.metadata.configuration, lh_slice_of(key));
-    if (!pair || pair->null || !lh_slice_is(pair->value, "true"))
-        return false;
-    const struct lh_pair *before = d->old ? lh_map_find(&d->old->metadata.metadata.configuration, lh_slice_of(key)) : NULL;
-    return !before || before->null || !lh_slice_is(before->value, "true");
 }
 
 /* Add a feature to the protocol, which thereby gets explicit lists. */
@@ -107,22 +102,16 @@ static vde_status demand(struct draft *d, const char *name, bool reader)
 
 static vde_status demand_features(struct draft *d, bool widened)
 {
+    struct lh_demands demands;
     if (d->flavor == LH_FLAVOR_ICEBERG)
         return VDE_OK;
     if (lh_schema_uses(&d->schema, LH_TYPE_TIMESTAMP_NTZ))
         LH_TRY(demand(d, "timestampNtz", true));
     if (widened)
         LH_TRY(demand(d, "typeWidening", true));
-    if (turned_on(d, "delta.enableDeletionVectors"))
-        LH_TRY(demand(d, "deletionVectors", true));
-    if (turned_on(d, "delta.enableInCommitTimestamps")) {
-        if (d->old)
-            return lh_fail(LH_VALIDATION, "table %s|delta.enableInCommitTimestamps set on a table with history|"
-                           "in-commit timestamps from version 0 on", d->member->name.data);
-        LH_TRY(demand(d, "inCommitTimestamp", false));
-    }
-    if (turned_on(d, "delta.enableChangeDataFeed"))
-        LH_TRY(demand(d, "changeDataFeed", false));
+    LH_TRY(lh_demands_find(d->member, d->old, &d->protocol.protocol, &d->metadata.metadata, &demands));
+    for (unsigned i = 0; i < demands.count; i++)
+        LH_TRY(demand(d, demands.features[i]->name, demands.features[i]->reader));
     return VDE_OK;
 }
 
@@ -362,6 +351,21 @@ static vde_status set_flags(struct draft *d)
     return VDE_OK;
 }
 
+static vde_status create_meta(struct draft *d, struct lh_slice protocol, struct lh_slice metadata)
+{
+    struct lh_member_txn *m = d->member;
+    struct lh_meta_source source = {.protocol = protocol, .metadata = metadata,
+                                    .format = d->flavor == LH_FLAVOR_ICEBERG ? LH_FORMAT_ICEBERG : LH_FORMAT_DELTA};
+    if (d->old) {
+        source.clustering = d->old->clustering;
+        source.protocol_version = d->old->protocol_version;
+        source.metadata_version = d->old->metadata_version;
+    }
+    if (m->sets_clustering)
+        source.clustering = m->clustering;
+    return lh_meta_create(&source, &m->new_meta);
+}
+
 static vde_status finish(struct draft *d)
 {
     struct lh_member_txn *m = d->member;
@@ -369,8 +373,8 @@ static vde_status finish(struct draft *d)
         struct lh_verdict verdict;
         LH_TRY(lh_fail_again(lh_protocol_check(&d->protocol.protocol), LH_VALIDATION));
         LH_TRY(lh_protocol_judge_actions(&d->protocol.protocol, &d->metadata.metadata, &verdict));
-        if (!verdict.native)
-            return lh_fail(LH_OPAQUE, "table %s|%s|what this engine supports", m->name.data, verdict.what);
+        if (!verdict.native || !verdict.writable)
+            return lh_fail(verdict.native ? LH_FEATURE : LH_OPAQUE, "table %s|%s|what this engine supports", m->name.data, verdict.what);
     }
     LH_TRY(set_flags(d));
     struct lh_buffer protocol = LH_BUFFER_INIT, metadata = LH_BUFFER_INIT;
@@ -381,8 +385,7 @@ static vde_status finish(struct draft *d)
     if (status == VDE_OK)
         status = lh_buffer_status(&metadata);
     if (status == VDE_OK)
-        status = lh_meta_create(p, d->old ? d->old->protocol_version : 0, q, d->old ? d->old->metadata_version : 0,
-                                &m->new_meta);
+        status = create_meta(d, p, q);
     if (d->new_protocol) {
         lh_buffer_slice(&m->first, p);
         m->first_count++;
@@ -419,7 +422,8 @@ vde_status lh_member_metadata(struct lh_txn *txn, struct lh_member_txn *member)
     lh_buffer_clear(&member->first);
     member->first_count = 0;
     member->flags = 0;
-    if (!member->create && !member->schema.data && !member->change_count && !member->has_metadata && !member->has_protocol)
+    if (!member->create && !member->schema.data && !member->change_count && !member->has_metadata &&
+        !member->has_protocol && !member->sets_clustering)
         return VDE_OK;
     struct draft d = {.txn = txn, .member = member, .old = member->create ? NULL : member->meta};
     enum lh_table_format format = member->create ? member->format : member->head->record.format;

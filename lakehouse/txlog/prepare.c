@@ -5,10 +5,22 @@
 #include "model/protocol.h"
 #include "state/fail.h"
 #include "txlog/overwrite.h"
+#include "txlog/rows.h"
+#include "txlog/checks.h"
 
 bool lh_member_needs_state(const struct lh_member_txn *member)
 {
     return member->removal_count || member->removed_partition_count || member->overwrite;
+}
+
+bool lh_member_looks_for_adds(const struct lh_member_txn *member)
+{
+    return !member->create && (lh_rows_tracked(member) || lh_features_old_vectors(member));
+}
+
+bool lh_member_reads_state(const struct lh_member_txn *member)
+{
+    return lh_member_needs_state(member) || lh_member_looks_for_adds(member);
 }
 
 struct resolving {
@@ -17,7 +29,15 @@ struct resolving {
     struct lh_state *state;
     struct lh_decoder decoder;
     int64_t now_ms;
+    struct lh_hash_map removed;  /* rows are tracked: the adds of removed files, by path */
 };
+
+static vde_status note_removed(struct resolving *r, struct lh_slice path, struct lh_slice encoded)
+{
+    LH_TRY(lh_arena_copy(&r->txn->arena, path, &path));
+    struct lh_map_item *item = lh_hash_map_put(&r->removed, path, lh_hash(path));
+    return item ? lh_arena_copy(&r->txn->arena, encoded, &item->value) : lh_fail_nomem("transaction");
+}
 
 /* Append the remove of an active file. `given`: the action is among the member's already; only its path is noted. */
 static vde_status remove_active(struct resolving *r, struct lh_slice encoded, bool no_data_change, bool given)
@@ -28,6 +48,8 @@ static vde_status remove_active(struct resolving *r, struct lh_slice encoded, bo
     LH_TRY(lh_action_from_bytes(&r->decoder, &reader, &action));
     if (!lh_hashes_add(&r->member->resolved_removed, lh_hash(action.file.path)))
         return lh_fail_nomem("transaction");
+    if (lh_rows_tracked(r->member))
+        LH_TRY(note_removed(r, action.file.path, encoded));
     if (given)
         return VDE_OK;
     struct lh_action remove = {.kind = LH_ACTION_REMOVE};
@@ -150,7 +172,9 @@ static vde_status resolve_all(struct resolving *r)
         LH_TRY(resolve_overwrite(r));
     if (lh_hashes_sort(&m->resolved_removed))
         return lh_fail(LH_VALIDATION, "commit to table %s|a file removed twice|once", m->name.data);
-    return VDE_OK;
+    if (lh_features_old_vectors(m))
+        LH_TRY(lh_features_check_vectors(m, r->state));
+    return lh_rows_tracked(m) ? lh_rows_encode(m, r->state, &r->removed) : VDE_OK;
 }
 
 vde_status lh_member_resolve(struct lh_txn *txn, struct lh_member_txn *member, bool pending)
@@ -179,6 +203,7 @@ vde_status lh_member_resolve(struct lh_txn *txn, struct lh_member_txn *member, b
         }
         lh_state_free(r.state);
         lh_decoder_done(&r.decoder);
+        lh_hash_map_done(&r.removed);
     }
     lh_catalog_close(&catalog);
     return status;

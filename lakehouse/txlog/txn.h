@@ -37,6 +37,8 @@ struct lh_predicate {
     uint32_t group;              /* predicates of one call are a conjunction */
 };
 
+struct lh_row_hole;
+
 struct lh_member_txn {
     /* as built */
     struct lh_slice name;        /* NUL-terminated in the arena */
@@ -71,6 +73,8 @@ struct lh_member_txn {
     struct lh_predicate *overwritten; /* among the predicates; a conjunction */
     uint32_t overwritten_count;
     bool partition_values;       /* some action has any */
+    bool sets_clustering, has_vectors;
+    struct lh_slice clustering;  /* of the domain delta.clustering that the actions set; empty: removed */
     bool read_all, data_change, has_metadata, has_protocol, has_info, other_actions, upgrade, only_files;
     struct lh_slice given_metadata, given_protocol; /* compact form, in `actions` too */
     bool restores;               /* gives back what was judged when it was committed first */
@@ -87,6 +91,11 @@ struct lh_member_txn {
     uint64_t resolved_count;
     struct lh_record_summary resolved_summary;
     struct lh_hashes resolved_removed;
+    struct lh_buffer tracked;    /* rows are tracked: the actions, with holes for row ids */
+    struct lh_row_hole *holes;
+    size_t hole_count, hole_capacity;
+    int64_t fresh_rows;          /* so many new ids are needed */
+    int64_t row_highest;         /* what the highest id becomes */
     struct lh_buffer record;
     uint16_t flags;
     uint64_t version;            /* LH_NO_VERSION: validated only */
@@ -126,8 +135,12 @@ vde_status lh_txn_text(struct lh_txn *txn, struct lh_slice text, struct lh_slice
 vde_status lh_member_metadata(struct lh_txn *txn, struct lh_member_txn *member);
 
 /* --- prepare.c --- */
-/* Whether this member must read the table's state before it can be committed. */
+/* Whether this member removes something, which it must find first. */
 bool lh_member_needs_state(const struct lh_member_txn *member);
+/* Whether it must read the table's state at all before it can be committed. */
+bool lh_member_reads_state(const struct lh_member_txn *member);
+/* Whether it looks for what it adds. */
+bool lh_member_looks_for_adds(const struct lh_member_txn *member);
 /* Resolve removes against a view; `pending` views are for the last try, with the lock held. */
 vde_status lh_member_resolve(struct lh_txn *txn, struct lh_member_txn *member, bool pending);
 

@@ -141,7 +141,7 @@ static vde_status check_conflicts(struct lh_attempt *attempt, struct lh_member_t
 static vde_status check_resolved(struct lh_attempt *attempt, struct lh_member_txn *m)
 {
     const struct lh_head *head = m->head;
-    if (!lh_member_needs_state(m) || m->prepared_at == head->latest)
+    if (!lh_member_reads_state(m) || m->prepared_at == head->latest)
         return VDE_OK;
     if (m->prepared_at + 1 < head->recent_first || m->removed_partition_count || m->overwrite)
         return wait_for(attempt, head->lsn, LH_AGAIN);
@@ -157,7 +157,8 @@ static vde_status check_resolved(struct lh_attempt *attempt, struct lh_member_tx
             lh_action_walk_init(&walk, &decoder, &record);
         while (status == VDE_OK && (status = lh_action_walk_next(&walk, &action)) == VDE_OK)
             if ((action.kind == LH_ACTION_ADD || action.kind == LH_ACTION_REMOVE) &&
-                lh_hashes_has(&m->resolved_removed, lh_hash(action.file.path)))
+                (lh_hashes_has(&m->resolved_removed, lh_hash(action.file.path)) ||
+                 (lh_member_looks_for_adds(m) && lh_hashes_has(&m->added, lh_hash(action.file.path)))))
                 status = wait_for(attempt, head->lsn, LH_AGAIN);
         if (status == VDE_NOT_FOUND)
             status = VDE_OK;

@@ -134,7 +134,10 @@ const struct cli_command cmd_txn_commit = {
              "  {\"tables\": [{\"table\": \"ns.a\", \"readVersion\": 4, \"actions\": [{\"add\": {...}}]},\n"
              "              {\"table\": \"ns.b\", \"reads\": \"all\", \"actions\": []}]}\n"
              "Actions are Delta's. A table without actions is validated and gets no version. A conflict exits with\n"
-             "status 3 and says whether reading again and retrying can help.",
+             "status 3 and says whether reading again and retrying can help. Data for a table with CHECK constraints,\n"
+             "generated columns and the like is refused by the feature's name, unless the table's entry declares that\n"
+             "the data keeps them: \"guarantees\": [\"checkConstraints\"]. vdectl capabilities lists the features, what\n"
+             "each commit is checked for, and what only the data's writer can guarantee.",
     .run = run_commit,
 };
 

@@ -5,6 +5,7 @@
 
 #include <lakehouse/changes.h>
 #include <lakehouse/delta.h>
+#include <lakehouse/features.h>
 #include <lakehouse/file.h>
 #include <lakehouse/history.h>
 #include <lakehouse/iceberg.h>

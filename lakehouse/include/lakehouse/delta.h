@@ -28,7 +28,7 @@ enum lh_import_outcome { LH_IMPORT_NATIVE = 1, LH_IMPORT_OPAQUE = 2, LH_IMPORT_R
 struct lh_import_report {
     enum lh_import_outcome outcome;
     const char *table;
-    const char *reason;          /* opaque or refused: why; else NULL */
+    const char *reason;          /* opaque or refused: why; native: which feature commits lack, NULL: none */
     uint64_t versions;
     uint64_t actions;
     uint64_t log_bytes;

@@ -41,7 +41,8 @@ extern "C" {
     x(GROUP_NOT_FOUND, 122, "no such transaction group")                                                               \
     x(REFUSED, 123, "the foreign table can't be imported")                                                             \
     x(TAG_EXISTS, 124, "the tag exists already")                                                                       \
-    x(TAG_NOT_FOUND, 125, "no such tag")
+    x(TAG_NOT_FOUND, 125, "no such tag")                                                                               \
+    x(FEATURE, 127, "a feature of the table does not let the commit in")
 
 enum {
 #define LH_STATUS_ENUM(name, number, text) LH_##name = (number),

@@ -17,7 +17,8 @@
  * "delta.", nor for a feature that asks nothing of writers.
  *
  * Statuses of lh_commit and lh_submit: LH_TABLE_NOT_FOUND, LH_TABLE_EXISTS, LH_NAMESPACE_NOT_FOUND, LH_NAME, LH_CONFLICT,
- * LH_VALIDATION, LH_FILE_NOT_FOUND (a removed file is not active), LH_SCHEMA, LH_SCHEMA_INCOMPATIBLE, LH_OPAQUE,
+ * LH_VALIDATION, LH_FILE_NOT_FOUND (a removed file is not active), LH_SCHEMA, LH_SCHEMA_INCOMPATIBLE, LH_OPAQUE, LH_FEATURE
+ * (lakehouse/features.h),
  * LH_ALREADY_APPLIED (application id and version were recorded before; nothing is committed), VDE_TOO_LARGE (more than one
  * log record holds), and those of lakehouse.h. On failure nothing happened, except that VDE_COMMIT_UNKNOWN is settled when
  * the image is opened again: ask lh_group_lookup() or repeat with the same idempotency key. */
@@ -40,6 +41,7 @@ LH_API LH_MUST_CHECK vde_status lh_txn_create(lh_lakehouse *lakehouse, lh_txn **
  *      "reads":"all" | ["path",...] | {"column":"value" | null | ["v1","v2"]}, "readApps":["application id",...],
  *      "operation":"WRITE", "properties":{"key":"value"|null}, "schema":"...", "partitionBy":["days(ts)"],
  *      "overwrite":true | {"column":"value" | null | ["v1","v2"]}, "replace":["path",...],
+ *      "guarantees":["checkConstraints"],
  *      "actions":[{"add":{...}}, ...]}, ...]}
  * Actions are Delta's objects; their text is kept as written. Also {"addPartition":{"partitionValues":{}}} and
  * {"removePartition":{"partitionValues":{}}}. "create.schema" and "schema" may be a text or an object. Statuses: LH_JSON,
@@ -116,7 +118,11 @@ LH_API LH_MUST_CHECK vde_status lh_txn_set_partitioning(lh_txn *txn, size_t memb
                                                         size_t count);
 /* The protocol may be raised where the schema needs it. */
 LH_API LH_MUST_CHECK vde_status lh_txn_allow_upgrade(lh_txn *txn, size_t member);
-/* Set properties; a NULL value removes the key. */
+/* Declare that the data which this member adds keeps the rules of a feature that only its writer can guarantee
+ * (lh_feature.guaranteed). LH_VALIDATION: there is no such feature. */
+LH_API LH_MUST_CHECK vde_status lh_txn_guarantee(lh_txn *txn, size_t member, const char *feature);
+/* Set properties; a NULL value removes the key. "delta.feature.<name>" = "supported" adds the feature to the protocol: to a
+ * new table, or with lh_txn_allow_upgrade(). */
 LH_API LH_MUST_CHECK vde_status lh_txn_set_properties(lh_txn *txn, size_t member, const struct lh_property *changes,
                                                       size_t count);
 /* The application's own progress: Delta's txn action. */

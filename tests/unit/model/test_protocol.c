@@ -31,9 +31,10 @@ Test(protocol, verdicts)
          "\"writerFeatures\":[\"deletionVectors\",\"appendOnly\"]}", NULL},
         {"{\"minReaderVersion\":3,\"minWriterVersion\":7,\"readerFeatures\":[\"blahabl\"],\"writerFeatures\":[\"blahabl\"]}",
          "reader feature blahabl"},
-        {"{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"newThing\"]}", "writer feature newThing"},
+        {"{\"minReaderVersion\":3,\"minWriterVersion\":7,\"readerFeatures\":[\"variantType\"],\"writerFeatures\":[\"variantType\"]}",
+         "reader feature variantType"},
         {"{\"minReaderVersion\":99,\"minWriterVersion\":2}", "reader version 99"},
-        {"{\"minReaderVersion\":1,\"minWriterVersion\":8}", "writer version 8"},
+        {"{\"minReaderVersion\":1,\"minWriterVersion\":0}", "writer version 0"},
         {"{\"minReaderVersion\":\"1\",\"minWriterVersion\":8}", "protocol without versions"},
         {"{}", "protocol without versions"},
     };
@@ -42,7 +43,24 @@ Test(protocol, verdicts)
         struct lh_verdict verdict;
         lh_protocol_judge(&p, NULL, &verdict);
         cr_expect_eq(verdict.native, cases[i][1] == NULL, "%s", cases[i][0]);
+        cr_expect_eq(verdict.writable, cases[i][1] == NULL, "%s", cases[i][0]);
         cr_expect_str_eq(verdict.what, cases[i][1] ? cases[i][1] : "");
+    }
+}
+
+Test(protocol, what_binds_writers_keeps_no_reader_out)
+{
+    static const char *const cases[][2] = {
+        {"{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"newThing\"]}", "writer feature newThing"},
+        {"{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"icebergCompatV3\"]}", "writer feature icebergCompatV3"},
+        {"{\"minReaderVersion\":1,\"minWriterVersion\":8}", "writer version 8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lh_protocol p = protocol(cases[i][0]);
+        struct lh_verdict verdict;
+        lh_protocol_judge(&p, NULL, &verdict);
+        cr_expect(verdict.native && !verdict.writable, "%s", cases[i][0]);
+        cr_expect_str_eq(verdict.what, cases[i][1]);
     }
 }
 
@@ -69,7 +87,7 @@ Test(protocol, features_by_list_and_by_version)
     cr_assert(lh_protocol_has(&legacy, "appendOnly") && lh_protocol_has(&legacy, "changeDataFeed"));
     cr_assert(!lh_protocol_has(&legacy, "columnMapping") && !lh_protocol_has(&legacy, "rowTracking"));
     cr_assert(lh_protocol_has(&listed, "rowTracking") && !lh_protocol_has(&listed, "appendOnly"));
-    cr_assert_eq(lh_feature_find(LH_SLICE("checkConstraints"))->duty, LH_DUTY_WRITER);
+    cr_assert_not_null(lh_feature_find(LH_SLICE("checkConstraints"))->guaranteed);
     cr_assert_null(lh_feature_find(LH_SLICE("nothing")));
 }
 
