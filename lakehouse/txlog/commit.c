@@ -58,6 +58,7 @@ static vde_status check_rules(struct lh_member_txn *m)
     LH_TRY(lh_features_check(m));
     if (m->restores)
         return VDE_OK;
+    const struct lh_meta *meta = m->new_meta ? m->new_meta : m->meta;
     LH_TRY(check_partitions(m, meta));
     return lh_overwrite_prepare(m, meta);
 }

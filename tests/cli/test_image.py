@@ -322,6 +322,11 @@ class Capabilities(VdectlCase):
         for item in found["capabilities"]:
             self.assertRegex(out, rf"(?m)^{re.escape(item['name'])} ")
             self.assertTrue(item["works"] or item["detail"], item)
+        for item in found["features"]:
+            self.assertRegex(out, rf"(?m)^{re.escape(item['name'])} ")
+        features = {item["name"]: item for item in found["features"]}
+        self.assertTrue(features["checkConstraints"]["guaranteed"])
+        self.assertEqual((features["variantType"]["read"], features["icebergCompatV3"]["written"]), (False, False))
 
     def test_a_folder_and_no_argument_will_do(self):
         self.run_json("capabilities", "capabilities", str(self.folder))

@@ -43,6 +43,26 @@ class Commit(TxnCase):
         self.assertEqual(shown["tables"], done["tables"])
         self.assertIn("ns.a@v1", self.run_ok("txn", "show", self.image, done["group"]))
 
+    def test_what_only_the_writer_knows_is_declared(self):
+        create = {"schema": "id BIGINT", "properties": {"delta.constraints.positive": "id > 0"}}
+        self.commit({"table": "ns.c", "create": create, "actions": []})
+        refused = self.document({"table": "ns.c", "actions": [add("x")]})
+        self.run_fails(FAILED, "FEATURE", "txn", "commit", self.image, says="checkConstraints", stdin=refused)
+        self.commit({"table": "ns.c", "guarantees": ["checkConstraints"], "actions": [add("x")]})
+        self.assertEqual(self.files("ns.c"), ["x"])
+
+    def test_rows_are_given_ids(self):
+        create = {"schema": "id BIGINT", "properties": {"delta.enableRowTracking": "true"}}
+        self.commit({"table": "ns.r", "create": create, "actions": []})
+        refused = self.document({"table": "ns.r", "actions": [add("x")]})
+        self.run_fails(FAILED, "VALIDATION", "txn", "commit", self.image, says="numRecords", stdin=refused)
+        for name in "xy":
+            self.commit({"table": "ns.r", "actions": [add(name, stats='{"numRecords":4}')]})
+        self.run_ok("delta", "export", self.image, "ns.r", self.path("out"))
+        log = (self.folder / "out/_delta_log/00000000000000000002.json").read_text()
+        self.assertIn('"baseRowId":4,"defaultRowCommitVersion":2', log)
+        self.assertIn('"domain":"delta.rowTracking"', log)
+
     def test_text_and_file(self):
         path = self.write("t.json", self.document({"table": "ns.a", "actions": [add("x")]}))
         out = self.run_ok("txn", "commit", self.image, "--file", path)

@@ -385,7 +385,7 @@ Test(features, mapped_partition_values_go_by_physical_names)
     char action[512];
     snprintf(action, sizeof action, form, "day");
     fails(commit(action), LH_VALIDATION);
-    says("physical name");
+    says("col-2");
     snprintf(action, sizeof action, form, "col-2");
     ok(commit(action));
 }
