@@ -87,14 +87,15 @@ Test(files, a_named_file_stays_in_whatever_spelling)
     struct fixture f;
     setup(&f, 64u << 20);
     ok(lh_namespace_create(f.lakehouse, "ns", NULL, 0));
-    make_table(&f, "ns.a", "id BIGINT");
+    ok(commit_json(&f, "{\"tables\":[{\"table\":\"ns.a\",\"create\":{\"schema\":\"id BIGINT\",\"properties\":"
+                       "{\"delta.enableDeletionVectors\":\"true\"}},\"actions\":[]}]}", NULL));
     for (size_t i = 0; i < 4; i++) {
         struct source source = {10, 0};
         ok(lh_file_put(f.lakehouse, "ns.a", kept[i], 0, give, &source));
     }
 #define ADD(path) "{\"add\":{\"path\":\"" path "\",\"partitionValues\":{},\"size\":10,\"modificationTime\":1,\"dataChange\":true"
     ok(commit_json(&f, "{\"tables\":[{\"table\":\"ns.a\",\"actions\":[" ADD("p%201") "}}," ADD("d%61y%3Da%20b/f%25") "}},"
-                       ADD("raw%20name") ",\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":"
+                       ADD("raw%20name") ",\"stats\":\"{\\\"numRecords\\\":9}\",\"deletionVector\":{\"storageType\":\"u\",\"pathOrInlineDv\":"
                        "\"x^-aqEH.-t@S}K{vb[*k^\",\"offset\":4,\"sizeInBytes\":40,\"cardinality\":6}}}]}]}", NULL));
     for (size_t i = 0; i < 4; i++)
         fails(lh_file_remove(f.lakehouse, "ns.a", kept[i], false), LH_VALIDATION);
