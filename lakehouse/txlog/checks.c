@@ -55,19 +55,35 @@ static int64_t protected_before(const struct lh_metadata *metadata)
     return !pair || pair->null ? 0 : lh_json_int64_text(pair->value, &version) && version >= 0 ? version : -1;
 }
 
+/* A protocol may lose features, but none in use; and what protects checkpoints is never lowered. */
 static vde_status check_kept(const struct lh_member_txn *m)
 {
+    static const char *const uses[][2] = {{"delta.enableDeletionVectors", "deletionVectors"},
+                                          {"delta.enableInCommitTimestamps", "inCommitTimestamp"},
+                                          {"delta.enableRowTracking", "rowTracking"},
+                                          {"delta.enableIcebergCompatV1", "icebergCompatV1"},
+                                          {"delta.enableIcebergCompatV2", "icebergCompatV2"}};
     const struct lh_protocol *now = &m->new_meta->protocol.protocol;
-    const struct lh_feature *feature;
+    const char *missing = NULL;
     int64_t version = protected_before(&m->new_meta->metadata.metadata);
     bool protects = lh_protocol_has(now, "checkpointProtection");
+    const struct lh_duties *duties = &m->new_meta->duties;
     if (protects && (version < 0 || (m->meta && version < protected_before(&m->meta->metadata.metadata))))
         return lh_fail(LH_VALIDATION, "table %s|" PROTECTION_KEY " lowered, or no version|a version, never lowered: the table "
                        "has feature checkpointProtection", m->name.data);
-    for (size_t i = 0; m->has_protocol && m->meta && (feature = lh_feature_at(i)) != NULL; i++)
-        if (lh_protocol_has(&m->meta->protocol.protocol, feature->name) && !lh_protocol_has(now, feature->name))
-            return lh_fail(LH_FEATURE, "table %s|a protocol without table feature %s|every feature that the table has",
-                           m->name.data, feature->name);
+    for (unsigned i = 0; i < duties->count; i++)
+        if (!lh_protocol_has(now, duties->names[i]))
+            missing = duties->names[i];
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
+        if (lh_property_is(&m->new_meta->metadata.metadata.configuration, uses[i][0], "true") &&
+            !lh_protocol_has(now, uses[i][1]))
+            missing = uses[i][1];
+    if (m->has_protocol && m->meta && version != 0 && !protects &&
+        lh_protocol_has(&m->meta->protocol.protocol, "checkpointProtection"))
+        missing = "checkpointProtection";
+    if (m->has_protocol && missing)
+        return lh_fail(LH_FEATURE, "table %s|a protocol without table feature %s|every feature that the table uses",
+                       m->name.data, missing);
     return VDE_OK;
 }
 
@@ -307,7 +323,7 @@ vde_status lh_features_check(struct lh_member_txn *member)
     bool iceberg = (member->create ? member->format : member->head->record.format) == LH_FORMAT_ICEBERG;
     LH_TRY(check_writable(member));
     LH_TRY(check_append_only(member));
-    if (!iceberg && !m->restores) { /* files that come back were checked when they came first */
+    if (!iceberg && !member->restores) { /* files that come back were checked when they came first */
         LH_TRY(check_duties(member));
         LH_TRY(check_domains(member));
         if (member->new_meta) {

@@ -417,8 +417,8 @@ static void begin_world(struct world *w, uint64_t seed)
     for (unsigned i = 0; i < TABLES; i++) {
         struct part start = {.table = i, .remove_day = -1, .app = -1, .domain = -1, .data = true};
         w->used = 0;
-        say(w, "{\"tables\":[{\"table\":\"ns.t%u\",\"create\":{\"schema\":\"id BIGINT, day STRING\",\"partitionBy\":[\"day\"]},"
-            "\"actions\":[", i);
+        say(w, "{\"tables\":[{\"table\":\"ns.t%u\",\"create\":{\"schema\":\"id BIGINT, day STRING\",\"partitionBy\":[\"day\"],"
+            "\"properties\":{\"delta.enableDeletionVectors\":\"true\"}},\"actions\":[", i);
         say_protocol(w, 0);
         say(w, "]}]}");
         bool retryable;

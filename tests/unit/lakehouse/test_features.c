@@ -169,16 +169,19 @@ Test(features, are_asked_for_by_property)
     says("icebergCompatV3");
 }
 
-Test(features, a_protocol_keeps_what_it_has)
+Test(features, a_protocol_keeps_what_is_in_use)
 {
-    create("id BIGINT", "", "\"delta.feature.rowTracking\":\"supported\"");
-    fails(commit("{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"domainMetadata\"]}}"), LH_FEATURE);
-    says("appendOnly");
+    create("id BIGINT", "", "\"delta.enableRowTracking\":\"true\",\"delta.constraints.a\":\"id > 0\"");
+    fails(commit("{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"domainMetadata\",\"rowTracking\"]}}"),
+          LH_FEATURE);
+    says("checkConstraints");
+    fails(commit("{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"checkConstraints\"]}}"), LH_FEATURE);
+    says("rowTracking");
     fails(commit("{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"domainMetadata\",\"appendOnly\","
-                 "\"invariants\",\"rowTracking\",\"newThing\"]}}"), LH_FEATURE);
+                 "\"checkConstraints\",\"rowTracking\",\"newThing\"]}}"), LH_FEATURE);
     says("newThing");
     ok(commit("{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":7,\"writerFeatures\":[\"domainMetadata\",\"appendOnly\","
-              "\"invariants\",\"rowTracking\",\"clustering\"]}}"));
+              "\"checkConstraints\",\"rowTracking\",\"clustering\"]}}"));
 }
 
 Test(features, domains)

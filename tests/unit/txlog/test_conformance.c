@@ -148,7 +148,7 @@ static void make(struct fixture *f, const char *table)
 {
     char doc[4096];
     snprintf(doc, sizeof doc, "{\"tables\":[{\"table\":\"%s\",\"create\":{\"schema\":\"id BIGINT, day STRING\","
-             "\"partitionBy\":[\"day\"]},\"actions\":[" PROTOCOL("", "") "]}]}", table);
+             "\"partitionBy\":[\"day\"],\"properties\":{\"delta.enableDeletionVectors\":\"true\"}},\"actions\":[" PROTOCOL("", "") "]}]}", table);
     ok(commit_json(f, doc, NULL));
     snprintf(doc, sizeof doc, "{\"tables\":[{\"table\":\"%s\",\"actions\":[" ADD_AS("f1", "1", "true", "") ","
              ADD_AS("f2", "1", "true", "") "," ADD_AS("g1", "2", "true", "") "]}]}", table);
