@@ -39,7 +39,7 @@ static vde_status check_duties(const struct lh_member_txn *m)
 
 static vde_status check_append_only(const struct lh_member_txn *m)
 {
-    bool removes = m->removal_count || m->removed_partition_count;
+    bool removes = lh_member_needs_state(m);
     /* A restore is judged by what is in force, not by what it puts in force. */
     const struct lh_meta *meta = m->restores ? m->meta : in_force(m);
     if ((meta->rules & LH_ASKS_APPEND_ONLY) && m->data_change && removes)

@@ -53,6 +53,8 @@ Test(digest, every_part_counts)
 {
     static const char *const changes[] = {
         DOC("{\"txn\":{\"appId\":\"app\",\"version\":4}}"),
+        "{\"tables\":[{\"table\":\"ns.a\",\"properties\":{\"delta.feature.domainMetadata\":\"supported\"},"
+        "\"upgradeProtocol\":true,\"actions\":[]}]}",
         DOC("{\"domainMetadata\":{\"domain\":\"x\",\"configuration\":\"\",\"removed\":false}}"),
         DOC(ADD("a", ",\"tags\":{\"k\":\"v\"}")),
         "{\"tables\":[{\"table\":\"ns.a\",\"properties\":{\"k\":\"v\"},\"actions\":[]}]}",
