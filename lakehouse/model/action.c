@@ -173,6 +173,16 @@ bool lh_list_has(const struct lh_list *list, struct lh_slice item)
     return false;
 }
 
+bool lh_list_equal(const struct lh_list *a, const struct lh_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (uint32_t i = 0; i < a->count; i++)
+        if (!lh_slice_equal(a->items[i], b->items[i]))
+            return false;
+    return true;
+}
+
 void lh_dv_unique_id(const struct lh_dv *dv, struct lh_buffer *out)
 {
     lh_buffer_slice(out, dv->storage_type);

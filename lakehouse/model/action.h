@@ -284,6 +284,8 @@ vde_status lh_action_from_bytes(struct lh_decoder *decoder, struct lh_reader *re
 /* The last pair with this key, or NULL. */
 const struct lh_pair *lh_map_find(const struct lh_map *map, struct lh_slice key);
 bool lh_list_has(const struct lh_list *list, struct lh_slice item);
+/* The same items in the same order. */
+bool lh_list_equal(const struct lh_list *a, const struct lh_list *b);
 /* Equal as maps: order and shadowed duplicates don't count. */
 bool lh_map_equal(const struct lh_map *a, const struct lh_map *b);
 

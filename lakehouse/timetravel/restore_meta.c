@@ -67,19 +67,9 @@ static vde_status merge_properties(struct lh_restoring *r, const struct lh_map *
     return VDE_OK;
 }
 
-static bool same_list(const struct lh_list *a, const struct lh_list *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (uint32_t i = 0; i < a->count; i++)
-        if (!lh_slice_equal(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
 static bool same_metadata(const struct lh_metadata *a, const struct lh_metadata *b)
 {
-    return lh_slice_equal(a->schema_string, b->schema_string) && same_list(&a->partition_columns, &b->partition_columns) &&
+    return lh_slice_equal(a->schema_string, b->schema_string) && lh_list_equal(&a->partition_columns, &b->partition_columns) &&
            lh_map_equal(&a->configuration, &b->configuration) && lh_slice_equal(a->description, b->description) &&
            lh_slice_equal(a->name, b->name);
 }

@@ -212,16 +212,6 @@ static vde_status schema_binds(struct lh_slice before, struct lh_slice after, bo
 }
 
 /* --- both ------------------------------------------------------------------------------------------------------- */
-static bool same_list(const struct lh_list *a, const struct lh_list *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (uint32_t i = 0; i < a->count; i++)
-        if (!lh_slice_equal(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
 vde_status lh_metadata_binds(const struct lh_metadata *before, const struct lh_metadata *after,
                              const struct lh_protocol *after_protocol, bool *ret_binds)
 {
@@ -231,7 +221,7 @@ vde_status lh_metadata_binds(const struct lh_metadata *before, const struct lh_m
                          before->created_time_ms == after->created_time_ms &&
                          lh_slice_equal(before->format.provider, after->format.provider) &&
                          lh_map_equal(&before->format.options, &after->format.options);
-    if (!same_identity || !same_list(&before->partition_columns, &after->partition_columns) ||
+    if (!same_identity || !lh_list_equal(&before->partition_columns, &after->partition_columns) ||
         configuration_binds(before, after, after_protocol))
         return VDE_OK;
     if (lh_slice_equal(before->schema_string, after->schema_string)) {

@@ -319,16 +319,6 @@ static vde_status take_given(struct draft *d)
     return VDE_OK;
 }
 
-static bool same_list(const struct lh_list *a, const struct lh_list *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (uint32_t i = 0; i < a->count; i++)
-        if (!lh_slice_equal(a->items[i], b->items[i]))
-            return false;
-    return true;
-}
-
 static vde_status set_flags(struct draft *d)
 {
     struct lh_member_txn *m = d->member;
@@ -341,7 +331,7 @@ static vde_status set_flags(struct draft *d)
     m->flags |= LH_RECORD_METADATA;
     const struct lh_metadata *now = &d->metadata.metadata, *before = d->old ? &d->old->metadata.metadata : NULL;
     if (!before || !lh_slice_equal(before->schema_string, now->schema_string) ||
-        !same_list(&before->partition_columns, &now->partition_columns))
+        !lh_list_equal(&before->partition_columns, &now->partition_columns))
         m->flags |= LH_RECORD_SCHEMA;
     bool binds = true, iceberg = d->flavor == LH_FLAVOR_ICEBERG && (m->flags & LH_RECORD_SCHEMA);
     if (before && !iceberg && !m->new_partitioning)
